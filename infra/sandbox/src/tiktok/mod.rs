@@ -1,0 +1,160 @@
+//! The stand-in TikTok (Login Kit, user info, Content Posting uploads, webhooks).
+//!
+//! Four path roots: `www` (www.tiktok.com), `open` (open.tiktokapis.com), `upload`
+//! (open-upload.tiktokapis.com) and `_control`, which TikTok does not have. Section numbers in the
+//! comments are those of the sheet, tiktok.md.
+
+mod authorize;
+mod call;
+mod config;
+mod consent;
+mod control;
+mod errors;
+mod input;
+mod inspect;
+mod knobs;
+mod plan;
+mod processing;
+mod publish;
+mod settings;
+mod state;
+mod status;
+mod text;
+mod token;
+mod upload;
+mod user;
+mod webhooks;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State as Shared};
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use serde_json::Map;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use config::{App, Config, SCOPES, User};
+pub use settings::{
+    IdType, Megabyte, Pace, PendingRelease, PostIdSpelling, ProgressHeader, RevokeBody, Rotation,
+    Settings, WebPkce,
+};
+pub use text::sign;
+
+use crate::clock::Clock;
+use crate::socket::Switch;
+use call::{Call, Endpoint};
+use errors::refuse;
+use state::State;
+
+/// The stand-in: its memory, its clock, and what it does in the background.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// `http://127.0.0.1:{port}/tiktok`.
+    base_url: String,
+    clock: Clock,
+    initial: Config,
+    state: Mutex<State>,
+    /// Bumped when settings change, for deliveries that wait for the pause to end.
+    changed: watch::Sender<u64>,
+    tasks: Mutex<JoinSet<()>>,
+    http: reqwest::Client,
+}
+
+impl World {
+    pub(crate) fn new(config: Config, base_url: String) -> anyhow::Result<Arc<Self>> {
+        for app in &config.apps {
+            app.check()?;
+        }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Arc::new(Self {
+            base_url,
+            clock: Clock::new(),
+            state: Mutex::new(State::new(&config)),
+            initial: config,
+            changed: watch::Sender::new(0),
+            tasks: Mutex::new(JoinSet::new()),
+            http,
+        }))
+    }
+
+    /// The memory; held for one step, never across an await.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs something in the background until it ends or the stand-in does.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    /// Ends background work, and lets held calls go.
+    pub(crate) fn end_tasks(&self) {
+        self.tasks().abort_all();
+        self.release(None);
+    }
+
+    /// Back to the start: the configuration's apps, users and settings, and nothing else.
+    fn reset(&self) {
+        self.end_tasks();
+        self.clock.reset();
+        *self.state() = State::new(&self.initial);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The routes below `/tiktok`. Paths end with a slash exactly where TikTok's do.
+pub(crate) fn router(world: Arc<World>) -> Router {
+    let open = Router::new()
+        .route("/v2/oauth/token/", post(token::token))
+        .route("/v2/oauth/revoke/", post(token::revoke))
+        .route("/v2/user/info/", get(user::info))
+        .route(
+            "/v2/post/publish/creator_info/query/",
+            post(user::creator_info),
+        )
+        .route("/v2/post/publish/video/init/", post(publish::direct))
+        .route("/v2/post/publish/inbox/video/init/", post(publish::inbox))
+        .route("/v2/post/publish/status/fetch/", post(status::fetch));
+    Router::new()
+        .route(
+            "/www/v2/auth/authorize/",
+            get(authorize::page).post(authorize::decide),
+        )
+        .nest("/open", open)
+        .route("/upload/video/", put(upload::chunk))
+        .nest("/_control", control::router())
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+        .with_state(world)
+}
+
+/// Any other path or method, a missing trailing slash included.
+async fn unknown(
+    Shared(world): Shared<Arc<World>>,
+    ConnectInfo(switch): ConnectInfo<Switch>,
+    request: Request,
+) -> Response {
+    let call = Call {
+        endpoint: Endpoint::Unknown,
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        fields: Map::new(),
+        switch,
+    };
+    call::serve(world, call, |_, _| async {
+        refuse("unsupported_path", "Unsupported path")
+            .answer(Endpoint::Unknown, Some(axum::http::StatusCode::NOT_FOUND))
+    })
+    .await
+}

@@ -1,0 +1,35 @@
+//! The product's vocabulary: ids, secrets, time, faults, tokens, connections, posts, events.
+//!
+//! Nothing here does I/O, reads a clock or draws randomness; nothing here knows AWS, HTTP or a
+//! platform's own names. Every other crate may depend on this one.
+
+mod account;
+mod chance;
+mod connection;
+mod event;
+mod fault;
+mod id;
+mod media;
+mod platform;
+mod post;
+mod secret;
+mod timestamp;
+mod token;
+mod webhook;
+
+pub use account::Account;
+pub use chance::{Clock, Entropy, FixedClock, SeededEntropy};
+pub use connection::{ConnectionStatus, ReauthReason, Revocation};
+pub use event::{Event, EventKind};
+pub use fault::{Actor, Fault, FaultKind, Retry};
+pub use id::{
+    AttemptId, ConnectionId, DeliveryId, EventId, FlowId, Holder, InvalidId, MediaId, PostId,
+    TargetId, UserId,
+};
+pub use media::{MediaKind, MediaStatus};
+pub use platform::{Platform, UnknownPlatform};
+pub use post::{Mode, PostOptions, PublishedPost, TargetStatus};
+pub use secret::{MaskedUrl, Secret};
+pub use timestamp::{Seconds, Timestamp};
+pub use token::{TokenBundle, missing_scopes};
+pub use webhook::{Delivery, PublishNews, WebhookEffect};

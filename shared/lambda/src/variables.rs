@@ -1,0 +1,96 @@
+//! Every environment variable that a function reads, in one table. The reference in the documents is
+//! checked against [`ALL`].
+
+/// One variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for, as the report of a missing one shows it.
+    pub meaning: &'static str,
+    /// What holds where it is absent or empty. `None`: it must be there, or the code that reads it
+    /// says what its absence means.
+    pub default: Option<&'static str>,
+}
+
+macro_rules! variables {
+    ($($name:ident: $meaning:literal $(= $default:literal)?;)*) => {
+        $(
+            #[doc = concat!("`", stringify!($name), "`: ", $meaning, ".")]
+            pub const $name: Variable = Variable {
+                name: stringify!($name),
+                meaning: $meaning,
+                default: variables!(@default $($default)?),
+            };
+        )*
+
+        /// All of them, in the order of the reference.
+        pub const ALL: &[Variable] = &[$($name),*];
+    };
+    (@default) => { None };
+    (@default $default:literal) => { Some($default) };
+}
+
+variables! {
+    ENVIRONMENT: "name of the stack";
+    LOG_LEVEL: "the least level that is logged: error, warn, info, debug or trace" = "info";
+    PUBLIC_BASE_URL: "where browsers and platforms reach this deployment; empty: the gateway's own address";
+    PLATFORMS_SECRET_ID: "the secret that holds the platforms' app credentials";
+    SCOPE_PREFIX: "what stands before every scope name in tokens, e.g. passerelle/; may be empty";
+    PRODUCT_NAME: "the product's name as creators read it" = "Passerelle";
+    RETURN_TO_ORIGINS: "origins that a session may return to, comma separated";
+
+    TABLE_USERS: "name of the table of users";
+    TABLE_SESSIONS: "name of the table of sessions";
+    TABLE_FLOWS: "name of the table of OAuth attempts";
+    TABLE_CONNECTIONS: "name of the table of connections";
+    TABLE_ACCOUNTS: "name of the table of accounts";
+    TABLE_MEDIA: "name of the table of media";
+    TABLE_POSTS: "name of the table of posts";
+    TABLE_TARGETS: "name of the table of targets";
+    TABLE_DELIVERIES: "name of the table of webhook deliveries";
+    TABLE_EVENTS: "name of the table of events";
+    TABLE_PLATFORMS: "name of the table of platforms (limits and circuit breakers)";
+    QUEUE_REFRESH: "URL of the queue of refreshes";
+    QUEUE_RESCUE: "URL of the queue of rescued tokens";
+    QUEUE_PUBLISH: "URL of the queue of publishing steps";
+    QUEUE_WEBHOOK: "URL of the queue of webhook deliveries";
+    KMS_KEY_ID: "ARN of the key that seals tokens";
+    MEDIA_BUCKET: "name of the bucket of uploaded media";
+    DELIVERIES_BUCKET: "name of the bucket of large webhook bodies";
+
+    FLOW_SECONDS: "how long a creator may take to come back from the platform, in seconds" = "600";
+    SETTLE_SECONDS: "how long a holder that took over a refresh waits for a rescued token, in seconds" = "120";
+    RESCUE_DELAY_SECONDS: "how long a rescued token waits in its queue, in seconds" = "5";
+    REFRESH_LEASE_SECONDS: "how long one refresh holds a connection, in seconds" = "30";
+    PUBLISH_LEASE_SECONDS: "how long one publishing step holds a target, in seconds; longer than the function's time-out" = "150";
+    DELIVERY_LEASE_SECONDS: "how long one worker holds a delivery, in seconds; longer than the function's time-out" = "45";
+    ORPHAN_SECONDS: "how long a delivery for an unknown account is tried, in seconds" = "600";
+    HTTP_TIMEOUT_SECONDS: "time-out of one request to a platform, in seconds" = "10";
+    WEBHOOK_TOLERANCE_SECONDS: "how old a signed webhook may be, in seconds; 0 accepts any age" = "0";
+    POLL_FIRST_SECONDS: "how long the first question for a publish's status waits, in seconds" = "5";
+    SWEEP_LATE_SECONDS: "how late a due target must be for the sweeper to wake it, in seconds" = "60";
+
+    HOST_OVERRIDES: "set by the local host alone: JSON from host pattern to loopback base URL";
+
+    AWS_REGION: "set by Lambda: the region";
+    AWS_ACCESS_KEY_ID: "set by Lambda: the function's credentials";
+    AWS_SECRET_ACCESS_KEY: "set by Lambda: the function's credentials";
+    AWS_SESSION_TOKEN: "set by Lambda: the function's credentials";
+    AWS_LAMBDA_FUNCTION_NAME: "set by Lambda: the function's name";
+    AWS_ENDPOINT_URL: "set by the local host alone: where AWS is found; AWS_ENDPOINT_URL_KMS and the like win over it";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = ALL.iter().map(|variable| variable.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,125 @@
+//! What became of a publish (tiktok.md §4.9).
+
+use domain::{Fault, FaultKind, PublishedPost, Secret, TokenBundle};
+use serde_json::{Value, json};
+
+use super::errors::{self, Place};
+use super::state::{Machine, Outcome};
+use super::{API, wire};
+use crate::{Answer, Call, Repeat, State};
+
+pub(super) fn request(publish_id: &str, bundle: &TokenBundle) -> Result<Call, Fault> {
+    wire::json(
+        "tiktok.publish.status",
+        &format!("{API}/v2/post/publish/status/fetch/"),
+        Repeat::Repeatable,
+        bundle,
+        &json!({ "publish_id": publish_id }),
+    )
+}
+
+/// The state after an answer to the status question.
+pub(super) fn answered(
+    machine: Machine,
+    url: Option<&Secret>,
+    answer: Answer<'_>,
+) -> Result<State, Fault> {
+    let at = answer.sent_at;
+    let data = match wire::data(answer.response) {
+        Ok(data) => data,
+        Err(problem) => {
+            let fault = errors::fault(Place::Status, &problem, at);
+            return unanswered(machine, url, answer, fault);
+        }
+    };
+    let status = data.get("status").and_then(Value::as_str).unwrap_or("");
+    let machine = match status {
+        "PUBLISH_COMPLETE" => machine.done(Outcome::Published(PublishedPost {
+            ids: post_ids(&data),
+            url: None,
+        })),
+        "SEND_TO_USER_INBOX" => machine.done(Outcome::Inbox),
+        "FAILED" => {
+            let reason = data.get("fail_reason").and_then(Value::as_str);
+            machine.failed(reason, at)
+        }
+        _ => {
+            let bytes = data.get("uploaded_bytes").and_then(wire::whole);
+            let uploading = status == "PROCESSING_UPLOAD";
+            under_way(machine, url, uploading, bytes, answer)
+        }
+    };
+    Ok(machine.close(url))
+}
+
+/// Not ended yet: ask again, or send what TikTok says is missing.
+fn under_way(
+    machine: Machine,
+    url: Option<&Secret>,
+    uploading: bool,
+    bytes: Option<u64>,
+    answer: Answer<'_>,
+) -> Machine {
+    let at = answer.sent_at;
+    let plan = machine.plan;
+    let holds_all = bytes.is_some_and(|bytes| bytes >= plan.size);
+    if !machine.may_publish() {
+        // Asked because the upload address died before the last chunk was sent. TikTok agrees that
+        // bytes are missing, so nothing can come of this publish.
+        return if holds_all {
+            machine.ask(true, at)
+        } else {
+            machine.restart(at, super::upload::stuck())
+        };
+    }
+    // An upload whose address expired on it goes on as a question.
+    let machine = machine.ask(holds_all, at);
+    if uploading && !holds_all && url.is_some() {
+        // Without a count, the last chunk is the one whose fate is open.
+        let chunk = bytes.map_or(plan.count, |bytes| plan.chunk_after(bytes));
+        if let Some(machine) = machine.resend(chunk, at) {
+            return machine;
+        }
+    }
+    machine.ask_again(holds_all, at)
+}
+
+/// The status could not be told.
+fn unanswered(
+    machine: Machine,
+    url: Option<&Secret>,
+    answer: Answer<'_>,
+    fault: Fault,
+) -> Result<State, Fault> {
+    let at = answer.sent_at;
+    match (fault.kind, machine.may_publish()) {
+        (FaultKind::TokenRejected | FaultKind::RateLimited, _) => Err(fault),
+        // Trouble on TikTok's side may outlast any number of tries: the machine paces itself.
+        (FaultKind::PlatformDown, true) => {
+            let machine = machine.ask(false, at).ask_again(false, at);
+            Ok(machine.close(url))
+        }
+        // Nothing tells any more, and everything may have been sent.
+        (_, true) => Ok(machine.done(Outcome::Unknown(fault)).close(None)),
+        (FaultKind::NotFound, false) => Ok(machine.restart(at, fault).close(None)),
+        (_, false) => Err(fault),
+    }
+}
+
+/// Post ids, under the misspelt name of the documents or the right one; only public posts have any.
+fn post_ids(data: &Value) -> Vec<String> {
+    let names = ["publicaly_available_post_id", "publicly_available_post_id"];
+    let mut ids = Vec::new();
+    for value in names.iter().filter_map(|name| data.get(name)) {
+        let values = match value {
+            Value::Array(values) => values.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        for id in values.iter().filter_map(wire::id) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+    }
+    ids
+}

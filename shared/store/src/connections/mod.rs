@@ -1,0 +1,227 @@
+//! Connections: one user's authorised account on one platform, with its sealed tokens, its lease and
+//! its place in the due index, all in one item.
+//!
+//! | access | by |
+//! |---|---|
+//! | read one; list a user's | `user_id`, `connection_id` (derived from user, platform, account) |
+//! | what is due for a refresh | index `due` |
+//! | connections of an account | table `accounts` |
+//!
+//! `token_version` counts the bundles that the item has held and is part of what a bundle is sealed
+//! for. Every write that replaces tokens is conditional on the version that its writer saw.
+
+mod lease;
+mod lifecycle;
+
+use domain::{
+    Account, AttemptId, ConnectionId, ConnectionStatus, Fault, Holder, Platform, ReauthReason,
+    Revocation, Timestamp, UserId,
+};
+use serde::{Deserialize, Serialize};
+use vault::{Place, Sealed};
+
+use crate::expression::Change;
+use crate::item::{key, value};
+use crate::table::Page;
+use crate::{StoreError, Table};
+
+pub use lease::{Commit, Lease, LeaseAsk, Release};
+pub use lifecycle::{Confirmed, Ended, NewTokens};
+
+/// The table's logical name: part of what tokens are sealed for.
+pub const TABLE: &str = "connections";
+
+/// A connection as it stands in the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Whose.
+    pub user_id: UserId,
+    /// Which.
+    pub connection_id: ConnectionId,
+    /// On which platform.
+    pub platform: Platform,
+    /// The platform's side of it.
+    pub account: Account,
+    /// Where it stands.
+    pub status: ConnectionStatus,
+    /// Why it needs its creator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<ReauthReason>,
+    /// The sealed token bundle; absent once disconnected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
+    /// Counts bundles; never goes back, not even over a disconnect.
+    pub token_version: u64,
+    /// Scopes as granted.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Scopes that were asked for and not granted: what needs them is off.
+    #[serde(default)]
+    pub missing_scopes: Vec<String>,
+    /// When the access token dies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When the refresh token dies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_expires_at: Option<Timestamp>,
+    /// When the present bundle was issued.
+    #[serde(default)]
+    pub issued_at: Timestamp,
+    /// When a worker last used it, to the hour.
+    #[serde(default)]
+    pub used_at: Timestamp,
+    /// When it is to be refreshed; absent where nothing is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    /// Who refreshes it just now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_holder: Option<Holder>,
+    /// Until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<Timestamp>,
+    /// When the lease before the present one ended, if its holder never gave it back: it may have
+    /// spent the refresh token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_abandoned_at: Option<Timestamp>,
+    /// When a refresh of this version was sent that was never answered: the token may be spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_since: Option<Timestamp>,
+    /// Refreshes that failed in a row.
+    #[serde(default)]
+    pub failures: u32,
+    /// What the last one failed of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_fault: Option<Fault>,
+    /// What became of telling the platform that it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<Revocation>,
+    /// When it was first made.
+    pub created_at: Timestamp,
+    /// When it last changed its state or tokens.
+    pub updated_at: Timestamp,
+}
+
+impl Connection {
+    /// The keys in the order of the table's key.
+    pub fn keys(&self) -> [&str; 2] {
+        [self.user_id.as_str(), self.connection_id.as_str()]
+    }
+
+    /// Whether an earlier refresh of the present version may have spent its token.
+    pub fn may_be_spent(&self) -> bool {
+        self.spent_since.is_some() || self.lease_abandoned_at.is_some()
+    }
+
+    /// The place of the bundle that this item holds at `version`.
+    pub fn place<'a>(&self, keys: &'a [&'a str; 2], version: u64) -> Place<'a> {
+        Place {
+            table: TABLE,
+            keys,
+            platform: self.platform,
+            field: "tokens",
+            version,
+        }
+    }
+}
+
+/// A row of the due index, which holds the platform and the version beside the keys.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct DueConnection {
+    /// Whose.
+    pub user_id: UserId,
+    /// Which.
+    pub connection_id: ConnectionId,
+    /// On which platform.
+    pub platform: Platform,
+    /// The version that is due.
+    pub token_version: u64,
+}
+
+/// The table of connections.
+#[derive(Clone, Debug)]
+pub struct Connections(Table);
+
+impl Connections {
+    /// Over the table of this name.
+    pub fn new(client: aws_sdk_dynamodb::Client, table: impl Into<String>) -> Self {
+        Self(Table::new(client, table))
+    }
+
+    /// The client, for running transactions.
+    pub fn client(&self) -> &aws_sdk_dynamodb::Client {
+        &self.0.client
+    }
+
+    /// The connection as last written, disconnected or not.
+    pub async fn get(
+        &self,
+        user: &UserId,
+        connection: &ConnectionId,
+    ) -> Result<Option<Connection>, StoreError> {
+        self.0.get(item_key(user, connection)).await
+    }
+
+    /// A user's connections in the order of their ids, from after `after`; with where to go on.
+    pub async fn list(
+        &self,
+        user: &UserId,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<(Vec<Connection>, Option<String>), StoreError> {
+        let page = Page {
+            after,
+            limit,
+            ..Page::default()
+        };
+        self.0
+            .page(("user_id", user.as_str()), "connection_id", page)
+            .await
+    }
+
+    /// Connections of one shard that are due, the most overdue first.
+    pub async fn due(
+        &self,
+        shard: &str,
+        now: Timestamp,
+        limit: i32,
+    ) -> Result<Vec<DueConnection>, StoreError> {
+        self.0.due_rows(shard, now, limit).await
+    }
+
+    /// Notes that a worker used it, and when it is due now that it is in use.
+    pub async fn used(
+        &self,
+        seen: &Connection,
+        now: Timestamp,
+        due_at: Option<Timestamp>,
+        attempt: &AttemptId,
+    ) -> Result<(), StoreError> {
+        let change = Change::new()
+            .set("used_at", value(now))
+            .set_or_remove("due_at", due_at.map(value))
+            .set_or_remove("due_shard", due_at.map(|_| shard(&seen.connection_id)))
+            .when("#token_version = :seen AND #status = :active")
+            .bind("seen", value(seen.token_version))
+            .bind("active", value(ConnectionStatus::Active));
+        let _: crate::Written<Connection, _> = self
+            .0
+            .change(
+                item_key(&seen.user_id, &seen.connection_id),
+                change,
+                attempt,
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+fn item_key(user: &UserId, connection: &ConnectionId) -> crate::item::Item {
+    key([
+        ("user_id", user.as_str()),
+        ("connection_id", connection.as_str()),
+    ])
+}
+
+fn shard(connection: &ConnectionId) -> aws_sdk_dynamodb::types::AttributeValue {
+    crate::item::text(crate::due::shard_of(connection.as_str()))
+}

@@ -1,0 +1,250 @@
+//! Deliveries: webhooks received, each applied once.
+//!
+//! | access | by |
+//! |---|---|
+//! | take, settle | `delivery_id`, `part` = `mark` |
+//! | the raw body, for a replay | `delivery_id`, `part` = `raw` |
+//!
+//! The mark outlives every platform's retries (30 days); the raw body is kept for 14.
+
+use domain::{AttemptId, DeliveryId, Holder, Platform, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::expression::Change;
+use crate::item::{key, text, value};
+use crate::transaction::Transaction;
+use crate::{StoreError, Table, Written};
+
+const MARK_SECONDS: i64 = 30 * 24 * 3600;
+const RAW_SECONDS: i64 = 14 * 24 * 3600;
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// A worker has it.
+    Processing,
+    /// Its effect stands.
+    Applied,
+    /// Nobody here knows the account or the publish that it is about.
+    Orphan,
+    /// Asked to be applied again.
+    Replay,
+}
+
+/// The mark of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Which.
+    pub delivery_id: DeliveryId,
+    /// From which platform.
+    pub platform: Platform,
+    /// The platform's name for what happened.
+    pub kind: String,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Which worker has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
+    /// Until when.
+    #[serde(default)]
+    pub lease_until: Timestamp,
+    /// When we answered the platform.
+    pub received_at: Timestamp,
+    /// When it was settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processed_at: Option<Timestamp>,
+    /// How often a worker took it.
+    #[serde(default)]
+    pub tries: u32,
+}
+
+/// A body as received.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawBody {
+    /// Which delivery.
+    pub delivery_id: DeliveryId,
+    /// From which platform.
+    pub platform: Platform,
+    /// The body in base64, or …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// … where it lies in the deliveries bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_key: Option<String>,
+    /// Kept headers.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// When we answered the platform.
+    pub received_at: Timestamp,
+}
+
+/// How taking a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is this worker's.
+    Yes(Mark),
+    /// Its effect stands: nothing to do.
+    Settled(DeliveryState),
+    /// Another worker has it; come back later.
+    Held,
+}
+
+/// The table of deliveries.
+#[derive(Clone, Debug)]
+pub struct Deliveries(Table);
+
+#[derive(Serialize)]
+struct RawRow<'a> {
+    part: &'static str,
+    ttl: i64,
+    #[serde(flatten)]
+    raw: &'a RawBody,
+}
+
+impl Deliveries {
+    /// Over the table of this name.
+    pub fn new(client: aws_sdk_dynamodb::Client, table: impl Into<String>) -> Self {
+        Self(Table::new(client, table))
+    }
+
+    /// The client, for running transactions.
+    pub fn client(&self) -> &aws_sdk_dynamodb::Client {
+        &self.0.client
+    }
+
+    /// The mark, if the delivery was ever taken.
+    pub async fn mark(&self, id: &DeliveryId) -> Result<Option<Mark>, StoreError> {
+        self.0.get(part(id, "mark")).await
+    }
+
+    /// Takes the delivery for a worker, the first time or after a worker that did not settle it.
+    pub async fn take(
+        &self,
+        wanted: &Mark,
+        now: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<Taken, StoreError> {
+        let change = Change::new()
+            .set("platform", value(wanted.platform))
+            .set("kind", text(&wanted.kind))
+            .set("state", value(DeliveryState::Processing))
+            .set("holder", value(&wanted.holder))
+            .set("lease_until", value(wanted.lease_until))
+            .set_to("received_at", "if_not_exists(#received_at, :received)")
+            .set("ttl", value(now.secs() + MARK_SECONDS))
+            .add_number("tries", 1)
+            .when(
+                "attribute_not_exists(#delivery_id) OR #state = :replay \
+                 OR (#state = :processing AND #lease_until <= :now)",
+            )
+            .bind("received", value(wanted.received_at))
+            .bind("replay", value(DeliveryState::Replay))
+            .bind("processing", value(DeliveryState::Processing))
+            .bind("now", value(now));
+        let key = part(&wanted.delivery_id, "mark");
+        Ok(match self.0.change::<Mark>(key, change, attempt).await? {
+            Written::Done(mark) => Taken::Yes(mark),
+            Written::Refused(Some(mark)) if mark.state == DeliveryState::Processing => Taken::Held,
+            Written::Refused(Some(mark)) => Taken::Settled(mark.state),
+            Written::Refused(None) => Taken::Held,
+        })
+    }
+
+    /// Adds the mark's part to the transaction that applies a delivery: conditional on the holder.
+    pub fn settle(
+        &self,
+        transaction: Transaction,
+        mark: &Mark,
+        state: DeliveryState,
+        now: Timestamp,
+    ) -> Result<Transaction, StoreError> {
+        let update = self
+            .settled(mark, state, now)
+            .in_transaction(&self.0.name, part(&mark.delivery_id, "mark"))?;
+        Ok(transaction.update(update))
+    }
+
+    /// Settles a delivery that has no other effect.
+    pub async fn settle_alone(
+        &self,
+        mark: &Mark,
+        state: DeliveryState,
+        now: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<bool, StoreError> {
+        let change = self.settled(mark, state, now);
+        let done: Written<Mark, _> = self
+            .0
+            .change(part(&mark.delivery_id, "mark"), change, attempt)
+            .await?;
+        Ok(matches!(done, Written::Done(_)))
+    }
+
+    /// Lets go of a delivery that cannot be applied yet, so that the next try need not wait for the
+    /// lease.
+    pub async fn let_go(
+        &self,
+        mark: &Mark,
+        now: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<(), StoreError> {
+        let change = Change::new()
+            .set("lease_until", value(now))
+            .when("#holder = :me AND #state = :processing")
+            .bind("me", value(&mark.holder))
+            .bind("processing", value(DeliveryState::Processing));
+        let _: Written<Mark, _> = self
+            .0
+            .change(part(&mark.delivery_id, "mark"), change, attempt)
+            .await?;
+        Ok(())
+    }
+
+    /// Clears the mark of a settled delivery, so that its raw body may be applied again under the
+    /// same id; `false` if it is being applied just now or was never seen.
+    pub async fn clear(&self, id: &DeliveryId, attempt: &AttemptId) -> Result<bool, StoreError> {
+        let change = Change::new()
+            .set("state", value(DeliveryState::Replay))
+            .when("attribute_exists(#delivery_id) AND #state <> :processing")
+            .bind("processing", value(DeliveryState::Processing));
+        let done: Written<Mark, _> = self.0.change(part(id, "mark"), change, attempt).await?;
+        Ok(matches!(done, Written::Done(_)))
+    }
+
+    /// Keeps a raw body.
+    pub async fn keep_raw(&self, raw: &RawBody) -> Result<(), StoreError> {
+        let ttl = raw.received_at.secs() + RAW_SECONDS;
+        self.0
+            .put(&RawRow {
+                part: "raw",
+                ttl,
+                raw,
+            })
+            .await
+    }
+
+    /// The raw body, while it is kept.
+    pub async fn raw(
+        &self,
+        id: &DeliveryId,
+        now: Timestamp,
+    ) -> Result<Option<RawBody>, StoreError> {
+        let raw: Option<RawBody> = self.0.get(part(id, "raw")).await?;
+        Ok(raw.filter(|raw| raw.received_at.plus_secs(RAW_SECONDS) > now))
+    }
+
+    fn settled(&self, mark: &Mark, state: DeliveryState, now: Timestamp) -> Change {
+        Change::new()
+            .set("state", value(state))
+            .set("processed_at", value(now))
+            .remove(["holder"])
+            .when("#holder = :me AND #state = :processing")
+            .bind("me", value(&mark.holder))
+            .bind("processing", value(DeliveryState::Processing))
+    }
+}
+
+fn part(id: &DeliveryId, part: &str) -> crate::item::Item {
+    key([("delivery_id", id.as_str()), ("part", part)])
+}

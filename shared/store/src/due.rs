@@ -1,0 +1,108 @@
+//! Due indexes: sparse, sharded by hash, sorted by time. An item is in one exactly while it has
+//! something to wait for.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::Timestamp;
+
+use serde::de::DeserializeOwned;
+
+use crate::item::{self, Item};
+use crate::{StoreError, Table};
+
+/// How many partitions a due index is spread over: each takes some 1,000 writes a second.
+pub const SHARDS: u32 = 8;
+
+/// The keys of one due item, in the order of the table's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueKey(pub Vec<String>);
+
+/// The shard of an item, by its own id.
+pub fn shard_of(id: &str) -> String {
+    // FNV-1a: spread is all that is asked of it, and it never changes between versions.
+    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    shard_name(u32::try_from(hash % u64::from(SHARDS)).unwrap_or(0))
+}
+
+/// The name of shard number `shard`.
+pub fn shard_name(shard: u32) -> String {
+    format!("s{shard}")
+}
+
+impl Table {
+    /// The rows of one shard that are due at `now`, the most overdue first, at most `limit`. An
+    /// index lags by some milliseconds: who acts on a row does so under a condition on the item.
+    pub(crate) async fn due_rows<T: DeserializeOwned>(
+        &self,
+        shard: &str,
+        now: Timestamp,
+        limit: i32,
+    ) -> Result<Vec<T>, StoreError> {
+        let items = self.due_items(shard, now, limit).await?;
+        items
+            .into_iter()
+            .map(|item| item::read(&self.name, item))
+            .collect()
+    }
+
+    /// The same where the index holds keys alone.
+    pub(crate) async fn due(
+        &self,
+        shard: &str,
+        now: Timestamp,
+        limit: i32,
+        keys: &[&str],
+    ) -> Result<Vec<DueKey>, StoreError> {
+        let items = self.due_items(shard, now, limit).await?;
+        Ok(items.iter().map(|item| due_key(item, keys)).collect())
+    }
+
+    async fn due_items(
+        &self,
+        shard: &str,
+        now: Timestamp,
+        limit: i32,
+    ) -> Result<Vec<Item>, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name("due")
+            .key_condition_expression("due_shard = :shard AND due_at <= :now")
+            .expression_attribute_values(":shard", AttributeValue::S(shard.to_owned()))
+            .expression_attribute_values(":now", AttributeValue::N(now.millis().to_string()))
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|error| StoreError::unavailable(&error))?;
+        Ok(answer.items.unwrap_or_default())
+    }
+}
+
+fn due_key(item: &Item, keys: &[&str]) -> DueKey {
+    let text = |name: &&str| match item.get(*name) {
+        Some(AttributeValue::S(text)) => text.clone(),
+        _ => String::new(),
+    };
+    DueKey(keys.iter().map(text).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_stable_and_even() {
+        assert_eq!(shard_of("conn_1"), shard_of("conn_1"));
+        let mut counts = [0u32; SHARDS as usize];
+        for n in 0..8_000 {
+            let name = shard_of(&format!("conn_{n}"));
+            counts[name[1..].parse::<usize>().unwrap()] += 1;
+        }
+        assert!(
+            counts.iter().all(|count| (800..1_200).contains(count)),
+            "{counts:?}"
+        );
+    }
+}

@@ -1,0 +1,52 @@
+//! DynamoDB, one file per table: its access patterns at the top, its items as types, its writes as
+//! named conditional operations. No attribute map leaves this crate, and no platform is named here.
+//!
+//! Promises: every conditional write carries an attempt id and recognises its own first try when the
+//! SDK repeated it; an item past its `expires_at` counts as absent; items stay under 400 KB by our
+//! own check, since emulators are laxer than DynamoDB.
+
+mod error;
+mod expression;
+mod item;
+mod table;
+mod transaction;
+
+pub mod accounts;
+pub mod connections;
+pub mod deliveries;
+pub mod due;
+pub mod events;
+pub mod flows;
+pub mod media;
+pub mod platforms;
+pub mod posts;
+pub mod revocations;
+pub mod sessions;
+pub mod targets;
+pub mod users;
+
+pub use accounts::{AccountHolders, Accounts};
+pub use connections::{Connection, Connections};
+pub use deliveries::{Deliveries, Mark, RawBody};
+pub use due::DueKey;
+pub use error::StoreError;
+pub use events::Events;
+pub use flows::{Flow, Flows};
+pub use media::{Media, MediaTable};
+pub use platforms::{Breaker, Platforms};
+pub use posts::{Post, Posts};
+pub use revocations::{PendingRevocation, Revocations};
+pub use sessions::{BrowserSession, SessionLink, Sessions};
+pub(crate) use table::Table;
+pub use targets::{Target, Targets};
+pub use transaction::{Transacted, Transaction};
+pub use users::{User, Users};
+
+/// A write that was made under a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written<T, R> {
+    /// It stands.
+    Done(T),
+    /// The condition did not hold; what stands instead.
+    Refused(R),
+}

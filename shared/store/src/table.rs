@@ -1,0 +1,177 @@
+//! Reads and conditional writes of one item, as every table uses them.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use domain::AttemptId;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::expression::Change;
+use crate::item::{self, Item};
+use crate::{StoreError, Written};
+
+/// The attribute in which an item remembers the last conditional write.
+const ATTEMPT: &str = "attempt";
+
+/// The DynamoDB client and one table's name: what every table type holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+}
+
+impl Table {
+    pub(crate) fn new(client: Client, name: impl Into<String>) -> Self {
+        Self {
+            client,
+            name: name.into(),
+        }
+    }
+
+    /// The item as last written; strongly consistent.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        key: Item,
+    ) -> Result<Option<T>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| StoreError::unavailable(&error))?;
+        answer
+            .item
+            .map(|item| item::read(&self.name, item))
+            .transpose()
+    }
+
+    /// Writes the whole item.
+    pub(crate) async fn put<T: Serialize>(&self, value: &T) -> Result<(), StoreError> {
+        self.client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item::write(&self.name, value)?))
+            .send()
+            .await
+            .map_err(|error| StoreError::unavailable(&error))?;
+        Ok(())
+    }
+
+    /// Changes the item if the condition holds, and gives the new item; else what stands (`None`
+    /// where nothing does). A refusal by our own first try, whose answer the SDK did not get, is
+    /// recognised by the attempt id and counts as done.
+    pub(crate) async fn change<T: DeserializeOwned>(
+        &self,
+        key: Item,
+        change: Change,
+        attempt: &AttemptId,
+    ) -> Result<Written<T, Option<T>>, StoreError> {
+        let change = change.set(ATTEMPT, item::text(attempt.as_str()));
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key))
+            .update_expression(change.expression())
+            .set_condition_expression(change.condition())
+            .set_expression_attribute_names(change.names())
+            .set_expression_attribute_values(change.values())
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(answer) => {
+                let item = answer.attributes.unwrap_or_default();
+                return Ok(Written::Done(item::read(&self.name, item)?));
+            }
+            Err(error) => error,
+        };
+        let Some(UpdateItemError::ConditionalCheckFailedException(refused)) =
+            error.as_service_error()
+        else {
+            return Err(StoreError::unavailable(&error));
+        };
+        let Some(old) = refused.item().cloned() else {
+            return Ok(Written::Refused(None));
+        };
+        let ours = old.get(ATTEMPT) == Some(&AttributeValue::S(attempt.as_str().to_owned()));
+        let old = item::read(&self.name, old)?;
+        Ok(if ours {
+            Written::Done(old)
+        } else {
+            Written::Refused(Some(old))
+        })
+    }
+
+    /// The items of one partition in the order of their sort key, from after `after`; with the sort
+    /// key from which to go on, if there is more.
+    pub(crate) async fn page<T: DeserializeOwned>(
+        &self,
+        partition: (&str, &str),
+        sort: &str,
+        page: Page<'_>,
+    ) -> Result<(Vec<T>, Option<String>), StoreError> {
+        let mut condition = "#partition = :partition".to_owned();
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .expression_attribute_names("#partition", partition.0)
+            .expression_attribute_values(":partition", item::text(partition.1))
+            .scan_index_forward(!page.newest_first)
+            .limit(page.limit);
+        if let Some(prefix) = page.prefix {
+            condition.push_str(" AND begins_with(#sort, :prefix)");
+            query = query
+                .expression_attribute_names("#sort", sort)
+                .expression_attribute_values(":prefix", item::text(prefix));
+        }
+        if let Some(after) = page.after {
+            query = query.set_exclusive_start_key(Some(item::key([partition, (sort, after)])));
+        }
+        let answer = query
+            .key_condition_expression(condition)
+            .send()
+            .await
+            .map_err(|error| StoreError::unavailable(&error))?;
+        let next = answer
+            .last_evaluated_key
+            .and_then(|mut key| match key.remove(sort) {
+                Some(AttributeValue::S(text)) => Some(text),
+                _ => None,
+            });
+        let items = answer.items.unwrap_or_default();
+        let items = items
+            .into_iter()
+            .map(|item| item::read(&self.name, item))
+            .collect::<Result<_, _>>()?;
+        Ok((items, next))
+    }
+
+    /// Deletes the item, whatever it holds.
+    pub(crate) async fn delete(&self, key: Item) -> Result<(), StoreError> {
+        self.client
+            .delete_item()
+            .table_name(&self.name)
+            .set_key(Some(key))
+            .send()
+            .await
+            .map_err(|error| StoreError::unavailable(&error))?;
+        Ok(())
+    }
+}
+
+/// Which part of a partition is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Page<'a> {
+    pub(crate) prefix: Option<&'a str>,
+    pub(crate) after: Option<&'a str>,
+    pub(crate) limit: i32,
+    pub(crate) newest_first: bool,
+}

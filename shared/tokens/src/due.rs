@@ -1,0 +1,179 @@
+//! When a connection is to be refreshed. Pure: the simulation runs this very code.
+
+use std::time::Duration;
+
+use domain::{Entropy, Timestamp};
+use platforms::RefreshPolicy;
+
+/// What the due time depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    /// When the bundle was issued.
+    pub issued_at: Timestamp,
+    /// When its access token dies.
+    pub expires_at: Option<Timestamp>,
+    /// When its refresh token dies.
+    pub refresh_expires_at: Option<Timestamp>,
+    /// When the connection was last used.
+    pub used_at: Timestamp,
+}
+
+/// When the bundle is to be renewed; `None` where nothing ends. A connection that was used lately is
+/// kept fresh, an idle one is kept alive. Jitter spreads bundles that were issued together; it only
+/// ever moves the time forward to the safe side.
+pub fn due_at(
+    policy: &RefreshPolicy,
+    life: &Life,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Option<Timestamp> {
+    let allowed_from = life.issued_at + policy.min_age;
+    let idle = now.since(life.used_at) >= policy.idle_after;
+    let due = if idle {
+        idle_due(policy, life)
+    } else {
+        fresh_due(policy, life)
+    };
+    // A platform may end the refresh token before an idle connection's turn comes.
+    let due = match (due, life.expires_at, life.refresh_expires_at) {
+        (Some((at, span)), _, _) => Some((at, span)),
+        (None, Some(_), _) => fresh_due(policy, life),
+        (None, None, _) => None,
+    }?;
+    let (at, span) = due;
+    let jitter =
+        Duration::from_millis(entropy.below(span.as_millis().try_into().unwrap_or(u64::MAX) / 10));
+    Some((at - jitter).max(allowed_from))
+}
+
+/// The pause before try number `failures + 1`: doubles from 30 s to at most an hour, and lies
+/// anywhere in its upper half.
+pub fn backoff(failures: u32, entropy: &dyn Entropy) -> Duration {
+    let whole = Duration::from_secs(30 << failures.min(7)).min(Duration::from_secs(3_600));
+    let half = whole / 2;
+    half + Duration::from_millis(entropy.below(half.as_millis().try_into().unwrap_or(u64::MAX)))
+}
+
+/// The due time and the span from which its jitter is taken.
+fn fresh_due(policy: &RefreshPolicy, life: &Life) -> Option<(Timestamp, Duration)> {
+    let expires = life.expires_at?;
+    let whole = expires.since(life.issued_at);
+    let share = whole * u32::from(policy.margin_percent) / 100;
+    let margin = share.max(policy.margin_at_least).min(whole);
+    Some((expires - margin, margin))
+}
+
+fn idle_due(policy: &RefreshPolicy, life: &Life) -> Option<(Timestamp, Duration)> {
+    let at_most = life.issued_at + policy.idle_at_most;
+    let span = at_most.since(life.issued_at);
+    let due = match life.refresh_expires_at {
+        Some(end) => (end - policy.idle_margin).min(at_most).max(life.issued_at),
+        None => at_most,
+    };
+    // Nothing to keep alive where the access token itself never ends.
+    life.expires_at
+        .map(|_| (due, span.min(due.since(life.issued_at))))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::SeededEntropy;
+
+    use super::*;
+
+    const HOUR: i64 = 3_600;
+    const DAY: i64 = 24 * HOUR;
+
+    fn policy() -> RefreshPolicy {
+        RefreshPolicy {
+            margin_at_least: Duration::from_secs(60),
+            margin_percent: 10,
+            min_age: Duration::ZERO,
+            rotates: true,
+            grace: None,
+            idle_after: Duration::from_secs(7 * 86_400),
+            idle_margin: Duration::from_secs(30 * 86_400),
+            idle_at_most: Duration::from_secs(60 * 86_400),
+            timeout: Duration::from_secs(9),
+            lease: Duration::from_secs(30),
+        }
+    }
+
+    fn life(expires: Option<i64>, refresh: Option<i64>) -> Life {
+        Life {
+            issued_at: Timestamp::from_secs(0),
+            expires_at: expires.map(Timestamp::from_secs),
+            refresh_expires_at: refresh.map(Timestamp::from_secs),
+            used_at: Timestamp::from_secs(0),
+        }
+    }
+
+    fn due(policy: &RefreshPolicy, life: &Life, now: i64) -> Option<i64> {
+        due_at(
+            policy,
+            life,
+            Timestamp::from_secs(now),
+            &SeededEntropy::new(1),
+        )
+        .map(Timestamp::secs)
+    }
+
+    #[test]
+    fn used_connections_are_fresh_and_idle_ones_alive() {
+        let two_hours = life(Some(2 * HOUR), Some(180 * DAY));
+        let at = due(&policy(), &two_hours, 0).unwrap();
+        assert!(
+            (6_300..=6_480).contains(&at),
+            "a tenth before the end, with jitter: {at}"
+        );
+
+        let idle_for = 8 * DAY;
+        let at = due(&policy(), &two_hours, idle_for).unwrap();
+        assert!(
+            (54 * DAY..=60 * DAY).contains(&at),
+            "sixty days at most: {at}"
+        );
+
+        let short_refresh = life(Some(2 * HOUR), Some(50 * DAY));
+        let at = due(&policy(), &short_refresh, idle_for).unwrap();
+        assert!(
+            (18 * DAY..=20 * DAY).contains(&at),
+            "thirty days before the refresh token: {at}"
+        );
+    }
+
+    #[test]
+    fn nothing_is_due_where_nothing_ends() {
+        assert_eq!(due(&policy(), &life(None, None), 0), None);
+        assert_eq!(due(&policy(), &life(None, None), 9 * DAY), None);
+    }
+
+    #[test]
+    fn a_token_is_not_renewed_before_the_platform_lets_it() {
+        let young = RefreshPolicy {
+            min_age: Duration::from_secs(86_400),
+            ..policy()
+        };
+        assert_eq!(due(&young, &life(Some(2 * HOUR), None), 0), Some(DAY));
+    }
+
+    #[test]
+    fn tiny_lives_do_not_turn_negative() {
+        let at = due(&policy(), &life(Some(10), None), 0).unwrap();
+        assert!((0..=10).contains(&at));
+    }
+
+    #[test]
+    fn backoff_grows_to_an_hour() {
+        let entropy = SeededEntropy::new(3);
+        let pauses: Vec<_> = (0..12).map(|n| backoff(n, &entropy).as_secs()).collect();
+        assert!((15..30).contains(&pauses[0]), "{pauses:?}");
+        assert!((120..240).contains(&pauses[3]), "{pauses:?}");
+        assert!(
+            pauses[7..]
+                .iter()
+                .all(|pause| (1_800..3_600).contains(pause)),
+            "{pauses:?}"
+        );
+    }
+}

@@ -1,0 +1,574 @@
+//! The refresh protocol: lease, ask once, commit under the fence.
+//!
+//! What may be lost, and where: see the comments at the three marked lines. A process killed before
+//! the request leaves the stored token as good as before; one killed after the commit has nothing
+//! left to lose; in between, on a platform that rotates without grace, the connection ends as
+//! `needs_reauth` with reason `rotation_lost`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use domain::{
+    ConnectionId, Event, EventId, EventKind, Fault, FaultKind, Holder, Platform, ReauthReason,
+    Timestamp, TokenBundle, UserId,
+};
+use platforms::{Answer, App, Apps, Refresh, RefreshPolicy};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::connections::{Commit, Lease, LeaseAsk, Release};
+use store::{Connection, Transacted, Written};
+use transport::NoAnswer;
+use vault::SealingKey;
+
+use crate::due::Life;
+use crate::{Tokens, TokensError, backoff};
+
+/// A breaker's state is remembered for this long before it is read again.
+const BREAKER_READ_EVERY: Duration = Duration::from_secs(15);
+/// The first opening of a breaker; doubles with every further one, up to an hour.
+const BREAKER_FIRST: Duration = Duration::from_secs(300);
+
+/// One due connection, as `token-refresh` queues it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshMessage {
+    /// Whose.
+    pub user_id: UserId,
+    /// Which.
+    pub connection_id: ConnectionId,
+    /// What the due index said of it, so that the worker need not read it first; absent where
+    /// somebody wants it refreshed though it is not due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<SeenDue>,
+}
+
+/// A row of the due index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenDue {
+    /// The platform.
+    pub platform: Platform,
+    /// The version that is due.
+    pub token_version: u64,
+}
+
+/// How a refresh ended.
+#[derive(Clone, Debug)]
+pub enum Refreshed {
+    /// There is a new token; the connection as committed.
+    Fresh(Box<Connection>),
+    /// Somebody else is at it, or a lost lease is still settling.
+    Held,
+    /// It was refreshed, ended or is no longer due since it was seen.
+    Moved(Box<Connection>),
+    /// The grant is dead; the creator was told by one event.
+    GaveUp(ReauthReason),
+    /// The trouble passes, or is the operator's; when it is tried again.
+    Later {
+        /// What it was.
+        fault: Fault,
+        /// When it is tried again.
+        at: Timestamp,
+    },
+    /// There is no such connection.
+    Absent,
+}
+
+/// Why somebody refreshes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The schedule says that it is due.
+    Due,
+    /// A caller needs a token now.
+    Wanted,
+}
+
+/// What was last read of each platform's breaker.
+pub(crate) type BreakerCache = HashMap<Platform, (Timestamp, Timestamp, Option<Fault>)>;
+
+/// A connection as a refresher saw it.
+struct Seen<'a> {
+    user: &'a UserId,
+    connection: &'a ConnectionId,
+    platform: Platform,
+    version: u64,
+}
+
+/// The refresher's side of one lease.
+struct Held<'a> {
+    at: &'a Connection,
+    holder: &'a Holder,
+    policy: RefreshPolicy,
+}
+
+impl Tokens {
+    /// Refreshes a queued connection. A worker that finds another one at it ends at once.
+    pub async fn refresh(
+        &self,
+        apps: &Apps,
+        message: &RefreshMessage,
+    ) -> Result<Refreshed, TokensError> {
+        let (user, connection) = (&message.user_id, &message.connection_id);
+        if let Some(SeenDue {
+            platform,
+            token_version: version,
+        }) = message.due
+        {
+            return self
+                .refresh_seen(
+                    apps,
+                    &Seen {
+                        user,
+                        connection,
+                        platform,
+                        version,
+                    },
+                    Why::Due,
+                )
+                .await;
+        }
+        match self.parts().connections.get(user, connection).await? {
+            Some(at) => self.refresh_at(apps, at, Why::Wanted).await,
+            None => Ok(Refreshed::Absent),
+        }
+    }
+
+    pub(crate) async fn refresh_at(
+        &self,
+        apps: &Apps,
+        at: Connection,
+        why: Why,
+    ) -> Result<Refreshed, TokensError> {
+        let (user, connection) = (&at.user_id, &at.connection_id);
+        let seen = Seen {
+            user,
+            connection,
+            platform: at.platform,
+            version: at.token_version,
+        };
+        self.refresh_seen(apps, &seen, why).await
+    }
+
+    async fn refresh_seen(
+        &self,
+        apps: &Apps,
+        seen: &Seen<'_>,
+        why: Why,
+    ) -> Result<Refreshed, TokensError> {
+        let platform = seen.platform;
+        let (Some(refresh), Some(app)) = (platforms::refresh(platform), apps.get(platform)) else {
+            return Err(TokensError::NotConfigured);
+        };
+        let policy = refresh.policy();
+        if let Some((fault, at)) = self.breaker(platform).await? {
+            return Ok(Refreshed::Later { fault, at });
+        }
+        let holder = self.holder();
+        let at = match self.take_lease(seen, why, &policy, &holder).await? {
+            Lease::Taken(at) => at,
+            Lease::Held(_) => return Ok(Refreshed::Held),
+            Lease::Moved(at) => return Ok(Refreshed::Moved(at)),
+            Lease::Absent => return Ok(Refreshed::Absent),
+        };
+        let held = Held {
+            at: &at,
+            holder: &holder,
+            policy,
+        };
+        if let Some(lost_at) = spent_beyond_grace(&at, &policy, self.now()) {
+            let fault = Fault::new(FaultKind::ReauthNeeded).until(lost_at);
+            return self
+                .give_up(&held, ReauthReason::RotationLost, &fault)
+                .await;
+        }
+        self.ask_and_commit(&held, refresh, app).await
+    }
+
+    async fn take_lease(
+        &self,
+        seen: &Seen<'_>,
+        why: Why,
+        policy: &RefreshPolicy,
+        holder: &Holder,
+    ) -> Result<Lease, TokensError> {
+        let now = self.now();
+        // A holder that vanished may have left a renewed bundle in the rescue queue, so the old token
+        // is left alone for the settling time; except where nothing rotates, or where the platform
+        // lets a spent token be used again for a while (DESIGN: "Rescue").
+        let settles = policy.rotates && policy.grace.is_none();
+        let settle = if settles {
+            self.parts().timing.settle
+        } else {
+            Duration::ZERO
+        };
+        let ask = LeaseAsk {
+            user: seen.user,
+            connection: seen.connection,
+            seen: seen.version,
+            if_due: why == Why::Due,
+            holder,
+            now,
+            until: now + policy.lease.min(self.parts().timing.lease),
+            settled_before: now - settle,
+        };
+        Ok(self
+            .parts()
+            .connections
+            .lease(&ask, &self.attempt())
+            .await?)
+    }
+
+    /// From the lease to the durable write.
+    async fn ask_and_commit(
+        &self,
+        held: &Held<'_>,
+        refresh: &dyn Refresh,
+        app: &App,
+    ) -> Result<Refreshed, TokensError> {
+        // Everything that the commit will need is fetched before the request is sent: afterwards
+        // there is no KMS call and no read, only the write.
+        let prepared = self.prepare(held).await;
+        let (key, old) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                // Nothing was sent: the lease goes back at once, or runs out by itself.
+                let fault = Fault::new(FaultKind::OurBug);
+                self.release(held, fault, None, false).await?;
+                return Err(error);
+            }
+        };
+        let call = match refresh.request(app, &old) {
+            Ok(call) => call,
+            Err(fault) => {
+                return self
+                    .give_up(held, ReauthReason::CannotRefresh, &fault)
+                    .await;
+            }
+        };
+        let sent_at = self.now();
+        let timeout = held.policy.timeout.min(self.parts().timing.http_timeout);
+        // The window opens with this request …
+        let response = match self.parts().transport.send(call, timeout).await {
+            Ok(response) => response,
+            Err(no_answer) => return self.unanswered(held, &no_answer, sent_at).await,
+        };
+        match refresh.read(
+            Answer {
+                response: &response,
+                sent_at,
+            },
+            &old,
+        ) {
+            Ok(bundle) => self.keep(held, &key, &bundle, sent_at).await,
+            Err(fault) => {
+                // A 5xx may stand before or after the rotation: nobody can tell.
+                let spent = response.status().is_server_error().then_some(sent_at);
+                self.refused(held, fault, spent).await
+            }
+        }
+    }
+
+    async fn prepare(&self, held: &Held<'_>) -> Result<(SealingKey, TokenBundle), TokensError> {
+        let sealed = held.at.sealed.as_ref().ok_or(TokensError::NotABundle)?;
+        let key = self
+            .parts()
+            .vault
+            .key_of(held.at.connection_id.as_str(), sealed)
+            .await?;
+        Ok((key, self.open_bundle(held.at).await?))
+    }
+
+    /// The platform answered with tokens: the next await is the write that keeps them.
+    async fn keep(
+        &self,
+        held: &Held<'_>,
+        key: &SealingKey,
+        bundle: &TokenBundle,
+        sent_at: Timestamp,
+    ) -> Result<Refreshed, TokensError> {
+        let at = held.at;
+        let life = Life {
+            issued_at: sent_at,
+            expires_at: bundle.expires_at,
+            refresh_expires_at: bundle.refresh_expires_at,
+            used_at: at.used_at,
+        };
+        let commit = Commit {
+            sealed: self.seal_next(at, key, bundle)?,
+            seen: at.token_version,
+            scopes: bundle.scopes.clone(),
+            expires_at: bundle.expires_at,
+            refresh_expires_at: bundle.refresh_expires_at,
+            due_at: crate::due_at(&held.policy, &life, self.now(), &*self.parts().entropy),
+            issued_at: sent_at,
+        };
+        // … and closes with this write, or with the rescue queue's receipt.
+        match self.write_or_rescue(held.at, held.holder, &commit).await? {
+            Written::Done(Some(at)) => {
+                self.parts_went_well(at.platform).await;
+                tracing::info!(
+                    connection.id = %at.connection_id,
+                    platform = %at.platform,
+                    token.version = at.token_version,
+                    "token refreshed"
+                );
+                Ok(Refreshed::Fresh(Box::new(at)))
+            }
+            Written::Done(None) => {
+                let soon = self.now() + self.parts().timing.rescue_delay;
+                Ok(Refreshed::Later {
+                    fault: Fault::new(FaultKind::PlatformDown),
+                    at: soon,
+                })
+            }
+            Written::Refused(standing) => self.lost_the_fence(at, &commit, bundle, standing).await,
+        }
+    }
+
+    /// The platform refused.
+    async fn refused(
+        &self,
+        held: &Held<'_>,
+        fault: Fault,
+        spent: Option<Timestamp>,
+    ) -> Result<Refreshed, TokensError> {
+        if fault.kind == FaultKind::ReauthNeeded {
+            let ended = held
+                .at
+                .refresh_expires_at
+                .is_some_and(|end| end <= self.now());
+            let reason = match () {
+                () if held.policy.rotates && held.at.may_be_spent() => ReauthReason::RotationLost,
+                () if ended => ReauthReason::RefreshExpired,
+                () => ReauthReason::GrantRevoked,
+            };
+            return self.give_up(held, reason, &fault).await;
+        }
+        let at = if fault.kind.concerns_app() {
+            let until = self.trip(held.at.platform, &fault).await?;
+            self.release(held, fault.clone(), spent, false).await?;
+            until
+        } else {
+            self.release(held, fault.clone(), spent, true).await?
+        };
+        Ok(Refreshed::Later { fault, at })
+    }
+
+    /// The request brought no answer.
+    async fn unanswered(
+        &self,
+        held: &Held<'_>,
+        no_answer: &NoAnswer,
+        sent_at: Timestamp,
+    ) -> Result<Refreshed, TokensError> {
+        tracing::warn!(
+            connection.id = %held.at.connection_id,
+            platform = %held.at.platform,
+            error = %no_answer,
+            "refresh brought no answer"
+        );
+        let fault = Fault::new(FaultKind::PlatformDown);
+        let spent = (!no_answer.surely_unseen()).then_some(sent_at);
+        let at = self.release(held, fault.clone(), spent, true).await?;
+        Ok(Refreshed::Later { fault, at })
+    }
+
+    async fn release(
+        &self,
+        held: &Held<'_>,
+        fault: Fault,
+        spent_since: Option<Timestamp>,
+        counts: bool,
+    ) -> Result<Timestamp, TokensError> {
+        let now = self.now();
+        let pause = backoff(held.at.failures, &*self.parts().entropy);
+        let due_at = match fault.until {
+            Some(until) if until > now => until,
+            _ => now + pause,
+        };
+        let release = Release {
+            due_at,
+            fault,
+            spent_since,
+            counts,
+        };
+        self.parts()
+            .connections
+            .release(held.at, held.holder, &release, &self.attempt())
+            .await?;
+        Ok(due_at)
+    }
+
+    /// The grant is dead. The write is conditional on the version that was asked with, which is the
+    /// re-read: if a newer token stands, it wins.
+    async fn give_up(
+        &self,
+        held: &Held<'_>,
+        reason: ReauthReason,
+        fault: &Fault,
+    ) -> Result<Refreshed, TokensError> {
+        let at = held.at;
+        let event = self.event(
+            at,
+            EventKind::ConnectionNeedsReauth,
+            json!({ "reason": reason }),
+        );
+        for _ in 0..5 {
+            let done = self
+                .parts()
+                .connections
+                .give_up(
+                    at,
+                    held.holder,
+                    reason,
+                    fault,
+                    &self.parts().events,
+                    &event,
+                    self.attempt(),
+                )
+                .await?;
+            match done {
+                Transacted::Done => {
+                    tracing::warn!(
+                        connection.id = %at.connection_id,
+                        platform = %at.platform,
+                        reason = reason.as_str(),
+                        fault = %fault,
+                        "connection needs its creator"
+                    );
+                    return Ok(Refreshed::GaveUp(reason));
+                }
+                Transacted::Refused(_) => {
+                    let found = self
+                        .parts()
+                        .connections
+                        .get(&at.user_id, &at.connection_id)
+                        .await?;
+                    return Ok(found.map_or(Refreshed::Absent, |at| Refreshed::Moved(Box::new(at))));
+                }
+                Transacted::Conflict => {}
+            }
+        }
+        Err(TokensError::Contended)
+    }
+
+    /// An event of this connection at its present version.
+    pub(crate) fn event(
+        &self,
+        at: &Connection,
+        kind: EventKind,
+        extra: serde_json::Value,
+    ) -> Event {
+        let version = at.token_version.to_string();
+        let mut detail = json!({
+            "connection_id": at.connection_id,
+            "platform": at.platform,
+            "account_id": at.account.id,
+        });
+        if let (Some(detail), serde_json::Value::Object(extra)) = (detail.as_object_mut(), extra) {
+            detail.extend(extra);
+        }
+        Event {
+            id: EventId::of(&[at.connection_id.as_str(), kind.as_str(), &version]),
+            kind,
+            user_id: at.user_id.clone(),
+            at: self.now(),
+            detail,
+        }
+    }
+
+    /// Whether the platform's breaker is open: the fault that opened it, and until when.
+    async fn breaker(&self, platform: Platform) -> Result<Option<(Fault, Timestamp)>, TokensError> {
+        let now = self.now();
+        let known = self.breakers().get(&platform).cloned();
+        let (until, fault) = match known {
+            Some((read_at, until, fault)) if now.since(read_at) < BREAKER_READ_EVERY => {
+                (until, fault)
+            }
+            _ => {
+                let breaker = self.parts().platforms.breaker(platform).await?;
+                let fault = breaker.fault.clone();
+                self.breakers()
+                    .insert(platform, (now, breaker.open_until, fault.clone()));
+                (breaker.open_until, fault)
+            }
+        };
+        let fault = fault.unwrap_or_else(|| Fault::new(FaultKind::AppRefused));
+        Ok((until > now).then_some((fault, until)))
+    }
+
+    /// The fault is of the whole app: nobody calls for a while, no connection is blamed, and the
+    /// operator is told by the log line that the alarm counts.
+    async fn trip(&self, platform: Platform, fault: &Fault) -> Result<Timestamp, TokensError> {
+        let now = self.now();
+        let trips = self.parts().platforms.breaker(platform).await?.trips;
+        let pause = (BREAKER_FIRST * 2u32.pow(trips.min(4))).min(Duration::from_secs(3_600));
+        let until = now + pause;
+        self.parts()
+            .platforms
+            .open(platform, fault, now, until, &self.attempt())
+            .await?;
+        self.breakers()
+            .insert(platform, (now, until, Some(fault.clone())));
+        tracing::error!(
+            platform = %platform,
+            fault = %fault,
+            until = %until,
+            "circuit breaker opened: the platform refuses our app"
+        );
+        Ok(until)
+    }
+
+    /// Closes a breaker that was open lately. Never holds up the refresh that went well.
+    async fn parts_went_well(&self, platform: Platform) {
+        let tripped = self
+            .breakers()
+            .get(&platform)
+            .is_some_and(|(_, _, fault)| fault.is_some());
+        if !tripped {
+            return;
+        }
+        match self
+            .parts()
+            .platforms
+            .close(platform, &self.attempt())
+            .await
+        {
+            Ok(()) => drop(self.breakers().remove(&platform)),
+            Err(error) => {
+                tracing::warn!(platform = %platform, error = %error, "breaker not closed")
+            }
+        }
+    }
+
+    fn breakers(&self) -> std::sync::MutexGuard<'_, BreakerCache> {
+        self.0
+            .breakers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Where a platform states a grace, a token that may be spent is sent again inside it only: later
+/// its reuse would end the whole family (fanvue.md §1).
+fn spent_beyond_grace(
+    at: &Connection,
+    policy: &RefreshPolicy,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let grace = policy.grace.filter(|_| policy.rotates)?;
+    // A lease that was never given back began at most its own length before it ended.
+    let abandoned = at.lease_abandoned_at.map(|end| end - policy.lease);
+    let spent = at.spent_since.or(abandoned)?;
+    (now > spent + grace).then_some(spent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_without_a_due_row_is_a_wish() {
+        let text = r#"{"user_id":"u1","connection_id":"conn_00000000000000000000000000"}"#;
+        let message: RefreshMessage = serde_json::from_str(text).unwrap();
+        assert_eq!(message.due, None);
+    }
+}

@@ -1,0 +1,183 @@
+//! Telling a platform that a connection ended: once at least, for 24 hours at most, and never while
+//! another connection holds the account.
+
+use domain::{Account, ConnectionStatus, Platform, Revocation, TokenBundle};
+use platforms::{Answer, Apps};
+use store::{Connection, PendingRevocation};
+
+use crate::refresh::Why;
+use crate::{Refreshed, Tokens, TokensError, backoff};
+
+/// Failed revokes are repeated for this long.
+const GIVE_UP_SECONDS: i64 = 24 * 3_600;
+/// How long one try may take: nobody else tries, and nobody connects the account, in the meantime.
+const TRY_SECONDS: i64 = 45;
+
+impl Tokens {
+    /// Tries one revocation that is owed. Settled ones are no error.
+    pub async fn try_revocation(&self, apps: &Apps, id: &str) -> Result<(), TokensError> {
+        let parts = self.parts();
+        let Some(row) = parts.revocations.get(id).await? else {
+            return Ok(());
+        };
+        let busy_until = self.now().plus_secs(TRY_SECONDS);
+        let pause = backoff(row.tries, &*parts.entropy);
+        let next = busy_until + pause;
+        let Some(row) = parts.revocations.take(&row, next, &self.attempt()).await? else {
+            return Ok(());
+        };
+        let holders = parts.accounts.get(&row.account_key).await?;
+        if self.held_by_living(&holders).await? {
+            return self.settle(&row, Revocation::KeptForOtherConnections).await;
+        }
+        // From here until the answer nobody may connect the account: a revoke ends all of its grants.
+        if !parts
+            .accounts
+            .bar(&holders, self.now(), busy_until, &self.attempt())
+            .await?
+        {
+            return Ok(());
+        }
+        let outcome = self.send_revoke(apps, &row).await;
+        parts
+            .accounts
+            .unbar(&row.account_key, &self.attempt())
+            .await?;
+        match outcome? {
+            Some(outcome) => self.settle(&row, outcome).await,
+            None if self.now() >= row.give_up_at => self.settle(&row, Revocation::Failed).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The row for revoking what `at` holds; `None` where there is nothing to revoke with. An access
+    /// token that has died is renewed first: the platform takes no dead one.
+    pub(crate) async fn revocation_of(
+        &self,
+        apps: &Apps,
+        at: &Connection,
+    ) -> Result<Option<PendingRevocation>, TokensError> {
+        let can = platforms::revoke(at.platform).is_some() && apps.get(at.platform).is_some();
+        if !can || at.sealed.is_none() || at.status != ConnectionStatus::Active {
+            return Ok(None);
+        }
+        let dead = at.expires_at.is_some_and(|end| end <= self.now());
+        let at = if dead {
+            match self.refresh_at(apps, at.clone(), Why::Wanted).await {
+                Ok(Refreshed::Fresh(fresh)) => *fresh,
+                Ok(Refreshed::GaveUp(_)) => return Ok(None),
+                Ok(_) | Err(_) => at.clone(),
+            }
+        } else {
+            at.clone()
+        };
+        let bundle = self.open_bundle(&at).await?;
+        Ok(Some(self.pending(&at.account, Some(&at), &bundle).await?))
+    }
+
+    /// Queues the revocation of tokens that arrived after their connection had ended, unless another
+    /// connection lives on the account.
+    pub(crate) async fn owe_revocation(
+        &self,
+        at: &Connection,
+        bundle: &TokenBundle,
+    ) -> Result<(), TokensError> {
+        if platforms::revoke(at.platform).is_none() {
+            return Ok(());
+        }
+        let pending = self.pending(&at.account, None, bundle).await?;
+        Ok(self.parts().revocations.put(&pending).await?)
+    }
+
+    /// A row that holds `bundle`, sealed under a key of its own.
+    pub(crate) async fn pending(
+        &self,
+        account: &Account,
+        of: Option<&Connection>,
+        bundle: &TokenBundle,
+    ) -> Result<PendingRevocation, TokensError> {
+        let id = self.attempt().to_string();
+        let key = self.parts().vault.new_key(&id).await?;
+        let keys = [id.as_str()];
+        let place = PendingRevocation::place(account.platform, &keys);
+        let sealed = self.seal_as(&key, &place, bundle)?;
+        let now = self.now();
+        Ok(PendingRevocation {
+            platform: account.platform,
+            account_key: account.key(),
+            connection: of.map(|at| (at.user_id.clone(), at.connection_id.clone())),
+            sealed,
+            due_at: now,
+            due_shard: PendingRevocation::shard(&id),
+            give_up_at: now.plus_secs(GIVE_UP_SECONDS),
+            tries: 0,
+            revocation_id: id,
+        })
+    }
+
+    /// The call itself: the outcome, or `None` to try again later.
+    async fn send_revoke(
+        &self,
+        apps: &Apps,
+        row: &PendingRevocation,
+    ) -> Result<Option<Revocation>, TokensError> {
+        let Some((revoke, app)) = platforms::revoke(row.platform).zip(apps.get(row.platform))
+        else {
+            return Ok(Some(Revocation::NotNeeded));
+        };
+        let keys = [row.revocation_id.as_str()];
+        let place = PendingRevocation::place(row.platform, &keys);
+        let bundle: TokenBundle = self
+            .open_as(&row.revocation_id, &place, &row.sealed)
+            .await?;
+        let Ok(call) = revoke.request(app, &bundle) else {
+            return Ok(Some(Revocation::NotNeeded));
+        };
+        let sent_at = self.now();
+        let answered = self.parts().transport.send(call, self.http_timeout()).await;
+        let response = match answered {
+            Ok(response) => response,
+            Err(error) => {
+                self.not_revoked(row.platform, &error.to_string());
+                return Ok(None);
+            }
+        };
+        match revoke.read(Answer {
+            response: &response,
+            sent_at,
+        }) {
+            Ok(()) => Ok(Some(Revocation::Done)),
+            Err(fault) => {
+                self.not_revoked(row.platform, &fault.to_string());
+                Ok(None)
+            }
+        }
+    }
+
+    fn not_revoked(&self, platform: Platform, why: &str) {
+        tracing::warn!(platform = %platform, error = why, "revocation failed; it is tried again");
+    }
+
+    async fn settle(
+        &self,
+        row: &PendingRevocation,
+        outcome: Revocation,
+    ) -> Result<(), TokensError> {
+        let parts = self.parts();
+        tracing::info!(platform = %row.platform, outcome = outcome.as_str(), "revocation settled");
+        Ok(parts
+            .revocations
+            .settle(row, outcome, &parts.connections, self.attempt())
+            .await?)
+    }
+
+    async fn held_by_living(&self, holders: &store::AccountHolders) -> Result<bool, TokensError> {
+        for (user, connection) in holders.holders() {
+            let at = self.parts().connections.get(&user, &connection).await?;
+            if at.is_some_and(|at| at.status == ConnectionStatus::Active) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

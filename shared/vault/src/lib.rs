@@ -1,0 +1,182 @@
+//! Envelope encryption of what must not be read in a table: token bundles, PKCE verifiers, upload
+//! URLs.
+//!
+//! Promises: a sealed text opens only at the place that it was sealed for (table, keys, platform,
+//! field, version); a flipped byte anywhere is noticed; plaintext keys live in this process alone,
+//! for at most five minutes and a thousand uses, and are wiped. Nothing outside this crate sees a
+//! data key.
+//!
+//! The format, byte by byte, is in [`envelope`]'s documentation.
+
+mod cache;
+mod envelope;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_kms::Client;
+use aws_sdk_kms::error::ProvideErrorMetadata;
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::DataKeySpec;
+use domain::{Clock, Entropy, Timestamp};
+use zeroize::Zeroizing;
+
+use cache::KeyCache;
+use envelope::{DataKey, Header};
+pub use envelope::{Place, Sealed, VaultError};
+
+/// A data key is used for new seals for this long; after that a re-seal draws a new one.
+const KEY_LIFE_SECONDS: i64 = 30 * 24 * 3600;
+
+/// Opens and seals. One per process: it holds the cache of plaintext keys.
+pub struct Vault {
+    kms: Client,
+    key_id: String,
+    environment: String,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    cache: Mutex<KeyCache>,
+}
+
+/// A data key that is ready to seal: from here on sealing needs no network. Obtain it before the
+/// request whose answer it is to keep.
+pub struct SealingKey {
+    header: Header,
+    key: DataKey,
+}
+
+impl Vault {
+    /// A vault over one KMS key. `environment` tells deployments apart in KMS's records.
+    pub fn new(
+        kms: Client,
+        key_id: impl Into<String>,
+        environment: impl Into<String>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            kms,
+            key_id: key_id.into(),
+            environment: environment.into(),
+            clock,
+            entropy,
+            cache: Mutex::new(KeyCache::default()),
+        }
+    }
+
+    /// A new data key for `subject` (an opaque id: it appears in clear in CloudTrail). One KMS call.
+    pub async fn new_key(&self, subject: &str) -> Result<SealingKey, VaultError> {
+        let answer = self
+            .kms
+            .generate_data_key()
+            .key_id(&self.key_id)
+            .key_spec(DataKeySpec::Aes256)
+            .set_encryption_context(Some(self.context(subject)))
+            .send()
+            .await
+            .map_err(unavailable)?;
+        let wrapped = answer
+            .ciphertext_blob
+            .ok_or(VaultError::Malformed)?
+            .into_inner();
+        let key = data_key(answer.plaintext)?;
+        self.cache()
+            .put(subject, &wrapped, key.clone(), self.clock.now());
+        Ok(SealingKey {
+            header: Header::new(self.clock.now(), wrapped)?,
+            key,
+        })
+    }
+
+    /// The data key under which `previous` is sealed, so that sealing again costs no new key; a new
+    /// one once it is 30 days old. At most one KMS call, none where the key is cached.
+    pub async fn key_of(&self, subject: &str, previous: &Sealed) -> Result<SealingKey, VaultError> {
+        let header = previous.header()?;
+        if self.clock.now() > header.created_at().plus_secs(KEY_LIFE_SECONDS) {
+            return self.new_key(subject).await;
+        }
+        let key = self.unwrap(subject, &header).await?;
+        Ok(SealingKey { header, key })
+    }
+
+    /// Seals `plaintext` for `place`. No network, no await.
+    pub fn seal(
+        &self,
+        key: &SealingKey,
+        place: &Place<'_>,
+        plaintext: &[u8],
+    ) -> Result<Sealed, VaultError> {
+        let mut nonce = [0u8; 12];
+        self.entropy.fill(&mut nonce);
+        envelope::seal(&key.header, &key.key, nonce, place, plaintext)
+    }
+
+    /// Opens what was sealed for `place`. At most one KMS call, none where the key is cached.
+    pub async fn open(
+        &self,
+        subject: &str,
+        place: &Place<'_>,
+        sealed: &Sealed,
+    ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        let key = self.unwrap(subject, &sealed.header()?).await?;
+        envelope::open(&key, place, sealed)
+    }
+
+    /// When the data key of `sealed` was made.
+    pub fn key_age(sealed: &Sealed) -> Result<Timestamp, VaultError> {
+        Ok(sealed.header()?.created_at())
+    }
+
+    async fn unwrap(&self, subject: &str, header: &Header) -> Result<DataKey, VaultError> {
+        if let Some(key) = self
+            .cache()
+            .take(subject, header.wrapped(), self.clock.now())
+        {
+            return Ok(key);
+        }
+        let answer = self
+            .kms
+            .decrypt()
+            .ciphertext_blob(Blob::new(header.wrapped()))
+            .set_encryption_context(Some(self.context(subject)))
+            .send()
+            .await
+            .map_err(|error| match error.as_service_error() {
+                Some(refused)
+                    if refused.is_invalid_ciphertext_exception()
+                        || refused.is_incorrect_key_exception() =>
+                {
+                    VaultError::DoesNotOpen
+                }
+                _ => unavailable(error),
+            })?;
+        let key = data_key(answer.plaintext)?;
+        self.cache()
+            .put(subject, header.wrapped(), key.clone(), self.clock.now());
+        Ok(key)
+    }
+
+    fn context(&self, subject: &str) -> HashMap<String, String> {
+        HashMap::from([
+            ("purpose".to_owned(), "passerelle-tokens".to_owned()),
+            ("environment".to_owned(), self.environment.clone()),
+            ("subject".to_owned(), subject.to_owned()),
+        ])
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, KeyCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn data_key(plaintext: Option<Blob>) -> Result<DataKey, VaultError> {
+    let bytes = Zeroizing::new(plaintext.ok_or(VaultError::Malformed)?.into_inner());
+    DataKey::from_bytes(&bytes)
+}
+
+fn unavailable<E, R>(error: aws_sdk_kms::error::SdkError<E, R>) -> VaultError
+where
+    E: ProvideErrorMetadata,
+{
+    VaultError::KmsUnavailable(error.code().unwrap_or("no answer").to_owned())
+}
