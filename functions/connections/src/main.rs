@@ -1,2 +1,30 @@
-//! Placeholder.
-fn main() {}
+//! The Lambda; what it does is in the library beside it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use connections::Api;
+use lambda::variables as var;
+use store::{Sessions, Users};
+use wiring::Wiring;
+
+fn main() -> ExitCode {
+    lambda::start(async |env| {
+        let wiring = Wiring::new(&env);
+        let api = Api {
+            sessions: Sessions::new(wiring.dynamodb(), env.text(&var::TABLE_SESSIONS)),
+            users: Users::new(wiring.dynamodb(), env.text(&var::TABLE_USERS)),
+            tokens: wiring.tokens(&env)?,
+            scope_prefix: env.optional(&var::SCOPE_PREFIX).unwrap_or_default(),
+            public_base: env.url(&var::PUBLIC_BASE_URL),
+            return_to_origins: env.list(&var::RETURN_TO_ORIGINS),
+        };
+        let api = Arc::new(env.finish(api)?);
+        let apps = Arc::new(wiring.apps(&env).await?);
+        lambda::http::serve(move |request| {
+            let (api, apps) = (api.clone(), apps.clone());
+            async move { api.handle(&*apps.get().await, request).await }
+        })
+        .await
+    })
+}

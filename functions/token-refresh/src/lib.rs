@@ -1,1 +1,88 @@
-//! Placeholder.
+//! Every minute: finds the connections that are due and queues one message for each. It calls no
+//! platform and opens no token. A connection queued twice costs one refused lease.
+
+use std::sync::Arc;
+
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use domain::Clock;
+use lambda::Error;
+use lambda::schedule::Tick;
+use store::Connections;
+use store::connections::DueConnection;
+use tokens::{RefreshMessage, SeenDue};
+
+/// How many are taken from one shard in one run; the rest is as due a minute later.
+const MOST_PER_SHARD: i32 = 5_000;
+/// SQS takes ten messages at once.
+const BATCH: usize = 10;
+/// Time that is left for what was begun when the run stops.
+const RESERVE_SECONDS: i64 = 5;
+
+/// What the handler needs.
+pub struct TokenRefresh {
+    /// Connections and their due index.
+    pub connections: Connections,
+    /// The queue's client.
+    pub sqs: aws_sdk_sqs::Client,
+    /// The refresh queue's URL.
+    pub queue: String,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl TokenRefresh {
+    /// One run.
+    pub async fn handle(&self, tick: &Tick) -> Result<(), Error> {
+        let mut queued = 0;
+        for shard in 0..store::due::SHARDS {
+            let name = store::due::shard_name(shard);
+            let due = self
+                .connections
+                .due(&name, self.clock.now(), MOST_PER_SHARD)
+                .await?;
+            for batch in due.chunks(BATCH) {
+                if self.clock.now() >= tick.deadline.plus_secs(-RESERVE_SECONDS) {
+                    tracing::warn!(queued, "not all due connections were queued in time");
+                    return Ok(());
+                }
+                queued += self.send(batch).await?;
+            }
+        }
+        tracing::info!(queued, "due connections queued");
+        Ok(())
+    }
+
+    async fn send(&self, batch: &[DueConnection]) -> Result<usize, Error> {
+        let mut entries = Vec::with_capacity(batch.len());
+        for (place, due) in batch.iter().enumerate() {
+            let message = RefreshMessage {
+                user_id: due.user_id.clone(),
+                connection_id: due.connection_id.clone(),
+                due: Some(SeenDue {
+                    platform: due.platform,
+                    token_version: due.token_version,
+                }),
+            };
+            let entry = SendMessageBatchRequestEntry::builder()
+                .id(place.to_string())
+                .message_body(serde_json::to_string(&message)?)
+                .build()?;
+            entries.push(entry);
+        }
+        let answer = self
+            .sqs
+            .send_message_batch()
+            .queue_url(&self.queue)
+            .set_entries(Some(entries))
+            .send()
+            .await?;
+        // What the queue did not take stays due, so the next run sends it.
+        if !answer.failed().is_empty() {
+            tracing::warn!(
+                failed = answer.failed().len(),
+                "the queue did not take all messages"
+            );
+        }
+        Ok(answer.successful().len())
+    }
+}

@@ -1,2 +1,31 @@
-//! Placeholder.
-fn main() {}
+//! The Lambda; what it does is in the library beside it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lambda::variables as var;
+use webhook::Webhook;
+use wiring::Wiring;
+
+fn main() -> ExitCode {
+    lambda::start(async |env| {
+        let wiring = Wiring::new(&env);
+        let tolerance = env.seconds(&var::WEBHOOK_TOLERANCE_SECONDS);
+        let webhook = Webhook {
+            sqs: wiring.sqs(),
+            queue: env.text(&var::QUEUE_WEBHOOK),
+            s3: wiring.s3(),
+            bucket: env.text(&var::DELIVERIES_BUCKET),
+            tolerance: (!tolerance.is_zero()).then_some(tolerance),
+            clock: wiring.clock.clone(),
+            entropy: wiring.entropy.clone(),
+            apps: wiring.apps(&env).await?,
+        };
+        let webhook = Arc::new(env.finish(webhook)?);
+        lambda::http::serve(move |request| {
+            let webhook = webhook.clone();
+            async move { webhook.handle(request).await }
+        })
+        .await
+    })
+}

@@ -10,6 +10,11 @@ use aws_sdk_dynamodb::{
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
+#[expect(clippy::panic, reason = "the host must report a panic as Lambda does")]
+fn break_down() -> ! {
+    panic!("told to panic")
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     if std::env::var("PROBE_BREAKS_AT_START").is_ok() {
@@ -25,8 +30,10 @@ async fn handle(dynamodb: &Client, event: LambdaEvent<Value>) -> Result<Value, E
         return Ok(batch(records));
     }
     if payload["version"] == "2.0" {
-        return Ok(json!({"statusCode": 200, "headers": {"content-type": "application/json"},
-            "cookies": ["a=1", "b=2"], "body": payload.to_string()}));
+        return Ok(
+            json!({"statusCode": 200, "headers": {"content-type": "application/json"},
+            "cookies": ["a=1", "b=2"], "body": payload.to_string()}),
+        );
     }
     match payload["do"].as_str().unwrap_or_default() {
         "echo" => Ok(payload),
@@ -38,7 +45,7 @@ async fn handle(dynamodb: &Client, event: LambdaEvent<Value>) -> Result<Value, E
         "hang" => std::future::pending().await,
         "exit" => std::process::exit(3),
         "fail" => Err("told to fail".into()),
-        "panic" => panic!("told to panic"),
+        "panic" => break_down(),
         "put" => Ok(put(dynamodb, &payload).await),
         other => Err(format!("unknown wish {other:?}").into()),
     }

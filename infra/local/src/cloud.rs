@@ -30,13 +30,21 @@ impl Cloud {
         let home = root.join(".local");
         let python = python(root)?;
         let script = root.join("infra/template/expand.py");
-        let template =
-            Template::expand(&python, &script, &root.join("template.yaml"), &home.join("cache"))?;
+        let template = Template::expand(
+            &python,
+            &script,
+            &root.join("template.yaml"),
+            &home.join("cache"),
+        )?;
         Self::with_template(&home, &python, template).await
     }
 
     /// The same with a template of the caller's.
-    pub async fn with_template(home: &Path, python: &Path, template: Template) -> Result<Arc<Self>> {
+    pub async fn with_template(
+        home: &Path,
+        python: &Path,
+        template: Template,
+    ) -> Result<Arc<Self>> {
         let (aws_url, ministack) = match std::env::var(SHARED_AWS) {
             Ok(url) => (url, None),
             Err(_) => {
@@ -76,12 +84,16 @@ impl Cloud {
 
 /// The Python of the project's own environment, made when it is not there.
 pub fn python(root: &Path) -> Result<PathBuf> {
-    venv::ensure(&root.join(".local"), &root.join("infra/local/requirements.txt"))
+    venv::ensure(
+        &root.join(".local"),
+        &root.join("infra/local/requirements.txt"),
+    )
 }
 
 /// The project's root: this crate lies two folders below it.
 pub fn project_root() -> Result<PathBuf> {
-    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    let here = std::env::var("CARGO_MANIFEST_DIR")
+        .unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
     Path::new(&here)
         .ancestors()
         .find(|folder| folder.join("template.yaml").is_file())

@@ -42,15 +42,29 @@ pub async fn deploy(
         ("TemplateBody".to_owned(), part.to_string()),
     ];
     for (i, (name, value)) in values.parameters.iter().enumerate() {
-        fields.push((format!("Parameters.member.{}.ParameterKey", i + 1), name.clone()));
-        fields.push((format!("Parameters.member.{}.ParameterValue", i + 1), value.clone()));
+        fields.push((
+            format!("Parameters.member.{}.ParameterKey", i + 1),
+            name.clone(),
+        ));
+        fields.push((
+            format!("Parameters.member.{}.ParameterValue", i + 1),
+            value.clone(),
+        ));
     }
-    let fields: Vec<_> = fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    aws.query("cloudformation", &fields).await.context("creating the stack")?;
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.as_str()))
+        .collect();
+    aws.query("cloudformation", &fields)
+        .await
+        .context("creating the stack")?;
     wait_created(aws, &values.stack).await?;
     let names = resource_names(aws, &values.stack).await?;
     for (logical, physical) in names {
-        let kind = template.resource(&logical)["Type"].as_str().unwrap_or_default().to_owned();
+        let kind = template.resource(&logical)["Type"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let described = describe(aws, &kind, &physical)
             .await
             .with_context(|| format!("describing {logical}"))?;
@@ -61,7 +75,11 @@ pub async fn deploy(
 
 /// Removes the stack's resources. Best effort: the process behind keeps all in memory anyway.
 pub async fn remove(aws: &Aws, stack: &str) -> Result<()> {
-    aws.query("cloudformation", &[("Action", "DeleteStack"), ("StackName", stack)]).await?;
+    aws.query(
+        "cloudformation",
+        &[("Action", "DeleteStack"), ("StackName", stack)],
+    )
+    .await?;
     Ok(())
 }
 
@@ -69,10 +87,20 @@ fn create_keys(kms: &Kms, template: &Template, values: &mut Values) -> Result<()
     let snapshot = values.clone();
     let resolver = Resolver::new(template, &snapshot);
     for (logical, properties) in resolver.of_type("AWS::KMS::Key")? {
-        let description = properties.get("Description").map(|d| resolver.text(d)).transpose()?;
+        let description = properties
+            .get("Description")
+            .map(|d| resolver.text(d))
+            .transpose()?;
         let (id, arn) = kms.create_key(&description.unwrap_or_default());
-        let attributes = BTreeMap::from([("Arn".to_owned(), arn), ("KeyId".to_owned(), id.clone())]);
-        values.physical.insert(logical.to_owned(), Physical { reference: id, attributes });
+        let attributes =
+            BTreeMap::from([("Arn".to_owned(), arn), ("KeyId".to_owned(), id.clone())]);
+        values.physical.insert(
+            logical.to_owned(),
+            Physical {
+                reference: id,
+                attributes,
+            },
+        );
     }
     let snapshot = values.clone();
     let resolver = Resolver::new(template, &snapshot);
@@ -81,7 +109,10 @@ fn create_keys(kms: &Kms, template: &Template, values: &mut Values) -> Result<()
         kms.create_alias(&alias, &resolver.text(&properties["TargetKeyId"])?)?;
         values.physical.insert(
             logical.to_owned(),
-            Physical { reference: alias, attributes: BTreeMap::new() },
+            Physical {
+                reference: alias,
+                attributes: BTreeMap::new(),
+            },
         );
     }
     Ok(())
@@ -98,7 +129,9 @@ fn name_the_rest(template: &Template, values: &mut Values, api_url: &str) -> Res
         let kind = body["Type"].as_str().unwrap_or_default();
         let generated = format!("{}-{logical}", values.stack);
         let named = |property: &str| {
-            body["Properties"].get(property).and_then(|name| resolver.text(name).ok())
+            body["Properties"]
+                .get(property)
+                .and_then(|name| resolver.text(name).ok())
         };
         let mut attributes = BTreeMap::new();
         let arn = |rest: String| format!("arn:aws:{rest}");
@@ -140,7 +173,13 @@ fn name_the_rest(template: &Template, values: &mut Values, api_url: &str) -> Res
                 generated
             }
         };
-        values.physical.insert(logical.clone(), Physical { reference, attributes });
+        values.physical.insert(
+            logical.clone(),
+            Physical {
+                reference,
+                attributes,
+            },
+        );
     }
     Ok(())
 }
@@ -162,8 +201,11 @@ fn part(template: &Template, values: &Values) -> Result<Value> {
         }
     }
     let inside: Vec<String> = resources.keys().cloned().collect();
-    let outside: BTreeMap<_, _> =
-        values.physical.iter().filter(|(logical, _)| !inside.contains(logical)).collect();
+    let outside: BTreeMap<_, _> = values
+        .physical
+        .iter()
+        .filter(|(logical, _)| !inside.contains(logical))
+        .collect();
     let mut resources = Value::Object(resources);
     replace(&mut resources, &outside);
     let mut part = json!({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources});
@@ -177,7 +219,7 @@ fn part(template: &Template, values: &Values) -> Result<Value> {
         }
         parameters.insert(name.clone(), kept);
     }
-    for (name, _) in &values.parameters {
+    for name in values.parameters.keys() {
         if !parameters.contains_key(name) {
             bail!("the template has no parameter {name}");
         }
@@ -205,9 +247,15 @@ fn replace(value: &mut Value, outside: &BTreeMap<&String, &Physical>) {
     match value {
         Value::Object(map) => {
             let name = match (map.get("Ref"), map.get("Fn::GetAtt")) {
-                (Some(Value::String(name)), _) | (_, Some(Value::String(name))) => Some(name.clone()),
+                (Some(Value::String(name)), _) | (_, Some(Value::String(name))) => {
+                    Some(name.clone())
+                }
                 (_, Some(Value::Array(parts))) => Some(
-                    parts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("."),
+                    parts
+                        .iter()
+                        .filter_map(Value::as_str)
+                        .collect::<Vec<_>>()
+                        .join("."),
                 ),
                 _ => None,
             };
@@ -244,8 +292,12 @@ fn references(text: &str, logical: &str) -> Vec<String> {
 async fn wait_created(aws: &Aws, stack: &str) -> Result<()> {
     let deadline = tokio::time::Instant::now() + CREATED_WITHIN;
     loop {
-        let text =
-            aws.query("cloudformation", &[("Action", "DescribeStacks"), ("StackName", stack)]).await?;
+        let text = aws
+            .query(
+                "cloudformation",
+                &[("Action", "DescribeStacks"), ("StackName", stack)],
+            )
+            .await?;
         match tag(&text, "StackStatus").unwrap_or_default() {
             "CREATE_COMPLETE" => return Ok(()),
             "CREATE_IN_PROGRESS" if tokio::time::Instant::now() < deadline => {
@@ -281,14 +333,19 @@ async fn describe(aws: &Aws, kind: &str, name: &str) -> Result<Physical> {
     match kind {
         "AWS::DynamoDB::Table" => {
             let target = "DynamoDB_20120810.DescribeTable";
-            let table = aws.json("dynamodb", target, &json!({"TableName": name})).await?;
+            let table = aws
+                .json("dynamodb", target, &json!({"TableName": name}))
+                .await?;
             let text = |field: &str| table["Table"][field].as_str().map(str::to_owned);
             attributes.extend(text("TableArn").map(|arn| ("Arn".to_owned(), arn)));
             attributes.extend(text("LatestStreamArn").map(|arn| ("StreamArn".to_owned(), arn)));
         }
         "AWS::SQS::Queue" => {
             let queue = name.rsplit('/').next().unwrap_or(name);
-            attributes.insert("Arn".to_owned(), format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"));
+            attributes.insert(
+                "Arn".to_owned(),
+                format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"),
+            );
             attributes.insert("QueueName".to_owned(), queue.to_owned());
             attributes.insert("QueueUrl".to_owned(), name.to_owned());
         }
@@ -300,14 +357,19 @@ async fn describe(aws: &Aws, kind: &str, name: &str) -> Result<Physical> {
         }
         "AWS::SecretsManager::Secret" => {
             let target = "secretsmanager.DescribeSecret";
-            let secret = aws.json("secretsmanager", target, &json!({"SecretId": name})).await?;
+            let secret = aws
+                .json("secretsmanager", target, &json!({"SecretId": name}))
+                .await?;
             // On AWS a secret's Ref is its ARN, and policies are judged against that.
             reference = secret["ARN"].as_str().unwrap_or(name).to_owned();
             attributes.insert("Id".to_owned(), reference.clone());
         }
         _ => {}
     }
-    Ok(Physical { reference, attributes })
+    Ok(Physical {
+        reference,
+        attributes,
+    })
 }
 
 /// CloudFormation here forgets the TTL of tables.

@@ -56,9 +56,14 @@ impl Statement {
     }
 
     fn matches(&self, action: &str, resource: &str, context: &RequestContext) -> bool {
-        self.actions.iter().any(|pattern| like(&pattern.to_lowercase(), &action.to_lowercase()))
+        self.actions
+            .iter()
+            .any(|pattern| like(&pattern.to_lowercase(), &action.to_lowercase()))
             && self.resources.iter().any(|pattern| like(pattern, resource))
-            && self.conditions.iter().all(|(operator, key, values)| holds(operator, key, values, context))
+            && self
+                .conditions
+                .iter()
+                .all(|(operator, key, values)| holds(operator, key, values, context))
     }
 }
 
@@ -66,7 +71,11 @@ impl Policy {
     /// Whether the policy lets `action` on `resource` pass.
     pub fn allows(&self, action: &str, resource: &str, context: &RequestContext) -> bool {
         let mut allowed = false;
-        for statement in self.statements.iter().filter(|s| s.matches(action, resource, context)) {
+        for statement in self
+            .statements
+            .iter()
+            .filter(|s| s.matches(action, resource, context))
+        {
             if !statement.allow {
                 return false;
             }
@@ -81,8 +90,13 @@ impl Policy {
     /// some action of its statement. What Lambda itself uses (logs, traces) is left out.
     pub fn unused(&self, calls: &[Call]) -> BTreeSet<String> {
         let mut unused = BTreeSet::new();
-        let by_lambda = |action: &String| action.starts_with("logs:") || action.starts_with("xray:");
-        for statement in self.statements.iter().filter(|s| s.allow && !s.actions.iter().all(by_lambda)) {
+        let by_lambda =
+            |action: &String| action.starts_with("logs:") || action.starts_with("xray:");
+        for statement in self
+            .statements
+            .iter()
+            .filter(|s| s.allow && !s.actions.iter().all(by_lambda))
+        {
             let hit = |action: &str, resource: &str| {
                 let narrowed = Statement {
                     actions: vec![action.to_owned()],
@@ -90,11 +104,17 @@ impl Policy {
                     ..statement.clone()
                 };
                 calls.iter().any(|call| {
-                    call.needs.iter().any(|(a, r)| narrowed.matches(a, r, &call.context()))
+                    call.needs
+                        .iter()
+                        .any(|(a, r)| narrowed.matches(a, r, &call.context()))
                 })
             };
             for action in &statement.actions {
-                if !statement.resources.iter().any(|resource| hit(action, resource)) {
+                if !statement
+                    .resources
+                    .iter()
+                    .any(|resource| hit(action, resource))
+                {
                     unused.insert(format!("{action} on {}", statement.resources.join(", ")));
                 }
             }
@@ -122,21 +142,27 @@ impl Policy {
 }
 
 fn holds(operator: &str, key: &str, values: &[String], context: &RequestContext) -> bool {
-    let found = context.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, v)| v);
+    let found = context
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(key))
+        .map(|(_, v)| v);
     let (quantifier, operator) = operator.split_once(':').unwrap_or(("", operator));
     let (operator, optional) = match operator.strip_suffix("IfExists") {
         Some(stem) => (stem, true),
         None => (operator, false),
     };
     if operator == "Null" {
-        return values.iter().any(|value| (value == "true") == found.is_none());
+        return values
+            .iter()
+            .any(|value| (value == "true") == found.is_none());
     }
     let Some(found) = found else {
         // Of an absent key, ForAllValues and the negated operators hold; the others do not.
         return optional || quantifier == "ForAllValues" || operator.contains("Not");
     };
     let test = |actual: &String| -> bool {
-        let any = |same: &dyn Fn(&str, &str) -> bool| values.iter().any(|value| same(value, actual));
+        let any =
+            |same: &dyn Fn(&str, &str) -> bool| values.iter().any(|value| same(value, actual));
         match operator {
             "StringEquals" | "ArnEquals" => any(&|value, actual| value == actual),
             "StringEqualsIgnoreCase" | "Bool" => any(&|v, a| v.eq_ignore_ascii_case(a)),
@@ -155,7 +181,8 @@ fn holds(operator: &str, key: &str, values: &[String], context: &RequestContext)
 
 /// IAM's wildcards: `*` for any run of characters, `?` for one.
 pub fn like(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
@@ -194,7 +221,9 @@ mod tests {
 
     fn policy(statements: Value) -> Policy {
         let statements = statements.as_array().unwrap().iter();
-        Policy { statements: statements.map(|s| Statement::read(s).unwrap()).collect() }
+        Policy {
+            statements: statements.map(|s| Statement::read(s).unwrap()).collect(),
+        }
     }
 
     #[test]
@@ -228,7 +257,12 @@ mod tests {
         let context = |pairs: &[(&str, &str)]| {
             let mut context: RequestContext = pairs
                 .iter()
-                .map(|(name, value)| (format!("kms:EncryptionContext:{name}"), vec![(*value).to_owned()]))
+                .map(|(name, value)| {
+                    (
+                        format!("kms:EncryptionContext:{name}"),
+                        vec![(*value).to_owned()],
+                    )
+                })
                 .collect();
             let names = pairs.iter().map(|(name, _)| (*name).to_owned()).collect();
             context.insert("kms:EncryptionContextKeys".to_owned(), names);
@@ -242,13 +276,27 @@ mod tests {
             ("dynamodb:Query", "t/index/other", &none, false),
             ("s3:GetObject", "b/x", &none, true),
             ("s3:DeleteObject", "b/x", &none, false),
-            ("kms:Decrypt", "k", &context(&[("table", "flows"), ("user", "u")]), true),
+            (
+                "kms:Decrypt",
+                "k",
+                &context(&[("table", "flows"), ("user", "u")]),
+                true,
+            ),
             ("kms:Decrypt", "k", &context(&[("table", "posts")]), false),
-            ("kms:Decrypt", "k", &context(&[("table", "flows"), ("more", "m")]), false),
+            (
+                "kms:Decrypt",
+                "k",
+                &context(&[("table", "flows"), ("more", "m")]),
+                false,
+            ),
             ("kms:Decrypt", "k", &none, false),
             ("sqs:SendMessage", "q", &none, false),
         ] {
-            assert_eq!(policy.allows(action, resource, context), expected, "{action} {resource}");
+            assert_eq!(
+                policy.allows(action, resource, context),
+                expected,
+                "{action} {resource}"
+            );
         }
     }
 
@@ -259,6 +307,12 @@ mod tests {
         ]));
         let call = Call::for_test("f", &[("dynamodb:GetItem", "t")]);
         let unused: Vec<_> = policy.unused(&[call]).into_iter().collect();
-        assert_eq!(unused, ["dynamodb:GetItem, dynamodb:PutItem on u", "dynamodb:PutItem on t, u"]);
+        assert_eq!(
+            unused,
+            [
+                "dynamodb:GetItem, dynamodb:PutItem on u",
+                "dynamodb:PutItem on t, u"
+            ]
+        );
     }
 }

@@ -42,7 +42,10 @@ impl Issuer {
             "id_token_signing_alg_values_supported": ["RS256"],
         });
         let router = Router::new()
-            .route("/.well-known/openid-configuration", get(move || fixed(discovery.clone())))
+            .route(
+                "/.well-known/openid-configuration",
+                get(move || fixed(discovery.clone())),
+            )
             .route("/.well-known/jwks.json", get(move || fixed(keys.clone())));
         let serving = tokio::spawn(async move {
             // It serves until it is aborted.

@@ -11,6 +11,7 @@ pub mod aws;
 pub mod clients;
 pub mod cloud;
 pub mod deploy;
+pub mod dev;
 pub mod gateway;
 pub mod host;
 pub mod iam;
@@ -26,5 +27,7 @@ pub mod template;
 pub mod venv;
 
 pub use cloud::Cloud;
+pub use dev::{Dev, DevOptions, Platforms};
+pub use gateway::Door;
 pub use proxy::{Fault, Rule, Scripted};
 pub use stack::{Stack, StackOptions, eventually};

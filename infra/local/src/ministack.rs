@@ -66,7 +66,10 @@ impl Ministack {
             .env("AWS_ENDPOINT_URL", &url)
             .env("MINISTACK_ACCOUNT_ID", ACCOUNT)
             .env("MINISTACK_REGION", REGION)
-            .env("SERVICES", "cloudformation,dynamodb,dynamodbstreams,s3,secretsmanager,sqs")
+            .env(
+                "SERVICES",
+                "cloudformation,dynamodb,dynamodbstreams,s3,secretsmanager,sqs",
+            )
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
             .env("LOG_LEVEL", "WARNING")
@@ -83,7 +86,10 @@ impl Ministack {
         started.ready().await.with_context(|| {
             let text = fs::read_to_string(&log_path).unwrap_or_default();
             let tail: Vec<_> = text.lines().rev().take(5).collect();
-            format!("ministack said: {}", tail.into_iter().rev().collect::<Vec<_>>().join(" | "))
+            format!(
+                "ministack said: {}",
+                tail.into_iter().rev().collect::<Vec<_>>().join(" | ")
+            )
         })?;
         Ok(started)
     }
@@ -101,12 +107,20 @@ impl Ministack {
             if let Some(status) = self.child.try_wait()? {
                 bail!("ministack ended at once: {status}");
             }
-            if http.get(&health).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            if http
+                .get(&health)
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+            {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        bail!("ministack was not ready within {} s", READY_WITHIN.as_secs());
+        bail!(
+            "ministack was not ready within {} s",
+            READY_WITHIN.as_secs()
+        );
     }
 }
 

@@ -52,8 +52,14 @@ pub async fn serve<R: Runtime>(runtime: Arc<R>) -> Result<(String, JoinHandle<()
     let address = listener.local_addr()?.to_string();
     let router = Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next::<R>))
-        .route("/2018-06-01/runtime/invocation/{id}/response", post(succeeded::<R>))
-        .route("/2018-06-01/runtime/invocation/{id}/error", post(failed::<R>))
+        .route(
+            "/2018-06-01/runtime/invocation/{id}/response",
+            post(succeeded::<R>),
+        )
+        .route(
+            "/2018-06-01/runtime/invocation/{id}/error",
+            post(failed::<R>),
+        )
         .route("/2018-06-01/runtime/init/error", post(init_failed::<R>))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(runtime);
@@ -112,7 +118,10 @@ fn error_of(body: &[u8]) -> Value {
 fn trace_id(request_id: &str) -> String {
     let hex: String = request_id.chars().filter(char::is_ascii_hexdigit).collect();
     let seconds = now_ms() / 1000;
-    format!("Root=1-{seconds:08x}-{:0>24.24};Parent={:0>16.16};Sampled=0", hex, hex)
+    format!(
+        "Root=1-{seconds:08x}-{:0>24.24};Parent={:0>16.16};Sampled=0",
+        hex, hex
+    )
 }
 
 /// Milliseconds since the epoch.

@@ -41,7 +41,11 @@ impl FromStr for Expression {
 
     fn from_str(text: &str) -> Result<Self> {
         let inner = |name: &str| {
-            text.trim().strip_prefix(name)?.trim().strip_prefix('(')?.strip_suffix(')')
+            text.trim()
+                .strip_prefix(name)?
+                .trim()
+                .strip_prefix('(')?
+                .strip_suffix(')')
         };
         if let Some(rate) = inner("rate") {
             let (count, unit) = rate.trim().split_once(' ').context("rate(<n> <unit>)")?;
@@ -84,15 +88,20 @@ impl FromStr for Expression {
 }
 
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
-const MONTHS: [&str; 12] =
-    ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+const MONTHS: [&str; 12] = [
+    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+];
 
 fn values(field: &str, low: i16, high: i16, names: &[&str]) -> Result<Vec<i16>> {
     let number = |text: &str| -> Result<i16> {
-        let named = names.iter().position(|name| name.eq_ignore_ascii_case(text));
+        let named = names
+            .iter()
+            .position(|name| name.eq_ignore_ascii_case(text));
         let value = match named {
             Some(at) => low + i16::try_from(at)?,
-            None => text.parse().with_context(|| format!("{text} is not understood"))?,
+            None => text
+                .parse()
+                .with_context(|| format!("{text} is not understood"))?,
         };
         if !(low..=high).contains(&value) {
             bail!("{value} is not within {low} to {high}");
@@ -122,7 +131,10 @@ impl Cron {
     fn day_fits(&self, at: &Zoned) -> bool {
         self.years.contains(&at.year())
             && self.months.contains(&i16::from(at.month()))
-            && self.days.as_ref().is_none_or(|days| days.contains(&i16::from(at.day())))
+            && self
+                .days
+                .as_ref()
+                .is_none_or(|days| days.contains(&i16::from(at.day())))
             && self.weekdays.as_ref().is_none_or(|weekdays| {
                 weekdays.contains(&i16::from(at.weekday().to_sunday_one_offset()))
             })
@@ -135,9 +147,18 @@ impl Cron {
             if self.day_fits(&day) {
                 for hour in &self.hours {
                     for minute in &self.minutes {
-                        let time = jiff::civil::time(i8::try_from(*hour).ok()?, i8::try_from(*minute).ok()?, 0, 0);
+                        let time = jiff::civil::time(
+                            i8::try_from(*hour).ok()?,
+                            i8::try_from(*minute).ok()?,
+                            0,
+                            0,
+                        );
                         // A time that a clock change skips is moved behind the gap, as AWS runs it.
-                        let at = day.date().to_datetime(time).to_zoned(day.time_zone().clone()).ok()?;
+                        let at = day
+                            .date()
+                            .to_datetime(time)
+                            .to_zoned(day.time_zone().clone())
+                            .ok()?;
                         if at > *after {
                             return Some(at);
                         }
@@ -174,13 +195,21 @@ impl Schedules {
                 running.push(tokio::spawn(clock));
             }
         }
-        Ok(Self { schedules, host: host.clone(), running })
+        Ok(Self {
+            schedules,
+            host: host.clone(),
+            running,
+        })
     }
 
     /// Fires every schedule of a function now and waits for the answers.
     pub async fn fire(&self, function: &str) -> Result<Vec<Invocation>> {
         let mut answers = Vec::new();
-        for schedule in self.schedules.iter().filter(|schedule| schedule.function == function) {
+        for schedule in self
+            .schedules
+            .iter()
+            .filter(|schedule| schedule.function == function)
+        {
             answers.push(self.host.invoke(function, event(schedule)).await?);
         }
         if answers.is_empty() {
@@ -251,22 +280,69 @@ mod tests {
     #[test]
     fn cron_times() {
         for (text, zone, after, expected) in [
-            ("cron(0 4 * * ? *)", "UTC", "2026-03-01T04:00", "2026-03-02T04:00"),
-            ("cron(*/15 * * * ? *)", "UTC", "2026-03-01T04:01", "2026-03-01T04:15"),
-            ("cron(5/20 8-9 * * ? *)", "UTC", "2026-03-01T08:46", "2026-03-01T09:05"),
-            ("cron(0 9 ? * MON-FRI *)", "UTC", "2026-03-06T10:00", "2026-03-09T09:00"),
-            ("cron(0 9 ? * 1 *)", "UTC", "2026-03-02T00:00", "2026-03-08T09:00"),
-            ("cron(30 6 29 FEB ? *)", "UTC", "2026-03-01T00:00", "2028-02-29T06:30"),
+            (
+                "cron(0 4 * * ? *)",
+                "UTC",
+                "2026-03-01T04:00",
+                "2026-03-02T04:00",
+            ),
+            (
+                "cron(*/15 * * * ? *)",
+                "UTC",
+                "2026-03-01T04:01",
+                "2026-03-01T04:15",
+            ),
+            (
+                "cron(5/20 8-9 * * ? *)",
+                "UTC",
+                "2026-03-01T08:46",
+                "2026-03-01T09:05",
+            ),
+            (
+                "cron(0 9 ? * MON-FRI *)",
+                "UTC",
+                "2026-03-06T10:00",
+                "2026-03-09T09:00",
+            ),
+            (
+                "cron(0 9 ? * 1 *)",
+                "UTC",
+                "2026-03-02T00:00",
+                "2026-03-08T09:00",
+            ),
+            (
+                "cron(30 6 29 FEB ? *)",
+                "UTC",
+                "2026-03-01T00:00",
+                "2028-02-29T06:30",
+            ),
             // 02:30 does not exist in Paris on the day the clocks go forward.
-            ("cron(30 2 * * ? *)", "Europe/Paris", "2026-03-28T03:00", "2026-03-29T03:30"),
+            (
+                "cron(30 2 * * ? *)",
+                "Europe/Paris",
+                "2026-03-28T03:00",
+                "2026-03-29T03:30",
+            ),
         ] {
-            let Expression::Cron(cron) = text.parse().unwrap() else { panic!("{text} is no cron") };
+            let Expression::Cron(cron) = text.parse().unwrap() else {
+                panic!("{text} is no cron")
+            };
             let after: jiff::civil::DateTime = after.parse().unwrap();
             let after = after.to_zoned(TimeZone::get(zone).unwrap()).unwrap();
-            let next = cron.next(&after).unwrap().strftime("%Y-%m-%dT%H:%M").to_string();
+            let next = cron
+                .next(&after)
+                .unwrap()
+                .strftime("%Y-%m-%dT%H:%M")
+                .to_string();
             assert_eq!(next, expected, "{text} after {after}");
         }
-        for text in ["cron(0 4 * * * *)", "cron(0 4 ? * ? *)", "cron(60 * * * ? *)", "cron(0 4 L * ? *)", "cron(0 4 * * ?)"] {
+        for text in [
+            "cron(0 4 * * * *)",
+            "cron(0 4 ? * ? *)",
+            "cron(60 * * * ? *)",
+            "cron(0 4 L * ? *)",
+            "cron(0 4 * * ?)",
+        ] {
             assert!(text.parse::<Expression>().is_err(), "{text}");
         }
     }

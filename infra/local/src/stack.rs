@@ -97,10 +97,20 @@ pub struct Stack {
 impl Stack {
     /// Deploys the cloud's template under the options' name and starts to serve it.
     pub async fn start(cloud: &Arc<Cloud>, options: StackOptions) -> Result<Self> {
+        let door = Door::bind(options.port).await?;
+        Self::start_behind(cloud, door, options).await
+    }
+
+    /// The same behind a door bound before, for callers that must know the API's address first
+    /// (a stand-in platform sends its webhooks there).
+    pub async fn start_behind(
+        cloud: &Arc<Cloud>,
+        door: Door,
+        options: StackOptions,
+    ) -> Result<Self> {
         let aws = Aws::new(cloud.aws_url())?;
-        let (issuer, door, proxy) = tokio::try_join!(
+        let (issuer, proxy) = tokio::try_join!(
             Issuer::start(),
-            Door::bind(options.port),
             Proxy::start(cloud.aws_url(), Arc::clone(cloud.kms())),
         )?;
         let proxy = Arc::new(proxy);
@@ -108,18 +118,32 @@ impl Stack {
         let mut parameters = options.parameters.clone();
         for (name, value) in [("JwtIssuer", issuer.url()), ("JwtAudience", AUDIENCE)] {
             if known.contains_key(name) {
-                parameters.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+                parameters
+                    .entry(name.to_owned())
+                    .or_insert_with(|| value.to_owned());
             }
         }
-        let mut values =
-            Values { stack: options.name.clone(), parameters, physical: BTreeMap::new() };
-        deploy::deploy(&aws, cloud.kms(), cloud.template(), &mut values, &door.url())
-            .await
-            .with_context(|| format!("deploying {}", options.name))?;
+        let mut values = Values {
+            stack: options.name.clone(),
+            parameters,
+            physical: BTreeMap::new(),
+        };
+        deploy::deploy(
+            &aws,
+            cloud.kms(),
+            cloud.template(),
+            &mut values,
+            &door.url(),
+        )
+        .await
+        .with_context(|| format!("deploying {}", options.name))?;
         let resolver = Resolver::new(cloud.template(), &values);
         let plan = Plan::read(&resolver)?;
         let policies = template::policies(&resolver)?;
         let logs = cloud.home().join("logs").join(&options.name);
+        if logs.exists() {
+            std::fs::remove_dir_all(&logs).context("removing the logs of an earlier run")?;
+        }
         let mut environment = options.environment.clone();
         environment.insert("AWS_ENDPOINT_URL".to_owned(), proxy.url());
         let host_options = HostOptions {
@@ -128,15 +152,30 @@ impl Stack {
             environment,
             max_instances: options.max_instances,
         };
-        let host = Host::new(plan.functions.values().cloned(), &host_options, proxy.callers())?;
-        let gateway =
-            door.serve(plan.routes.clone(), host.clone(), &logs.join("gateway.log")).await?;
-        let pollers = Pollers::start(&aws, &host, &proxy, &plan.sources);
-        pollers.set_enabled(options.pollers);
+        let host = Host::new(
+            plan.functions.values().cloned(),
+            &host_options,
+            proxy.callers(),
+        )?;
+        let gateway = door
+            .serve(plan.routes.clone(), host.clone(), &logs.join("gateway.log"))
+            .await?;
+        let pollers = Pollers::start(&aws, &host, &proxy, &plan.sources, options.pollers);
         let schedules = Schedules::start(plan.schedules.clone(), &host, options.schedules)?;
         let cloud = Arc::clone(cloud);
         Ok(Self {
-            pollers, schedules, gateway, host, issuer, proxy, aws, values, plan, policies, logs, cloud,
+            pollers,
+            schedules,
+            gateway,
+            host,
+            issuer,
+            proxy,
+            aws,
+            values,
+            plan,
+            policies,
+            logs,
+            cloud,
         })
     }
 
@@ -202,7 +241,9 @@ impl Stack {
     /// The `Ref` of a resource: a table's name, a queue's URL, a bucket's name, a secret's ARN.
     pub fn reference(&self, logical: &str) -> Result<&str> {
         let physical = self.values.physical.get(logical);
-        Ok(&physical.ok_or_else(|| anyhow!("the template has no {logical}"))?.reference)
+        Ok(&physical
+            .ok_or_else(|| anyhow!("the template has no {logical}"))?
+            .reference)
     }
 
     /// The physical name of a table by its noun (`connections`) or logical id.
@@ -222,14 +263,21 @@ impl Stack {
 
     fn noun(&self, noun: &str, kind: &str) -> Result<&str> {
         let mut letters = noun.chars();
-        let capital: String =
-            letters.next().map(|c| c.to_ascii_uppercase()).into_iter().chain(letters).collect();
-        self.reference(&format!("{capital}{kind}")).or_else(|_| self.reference(noun))
+        let capital: String = letters
+            .next()
+            .map(|c| c.to_ascii_uppercase())
+            .into_iter()
+            .chain(letters)
+            .collect();
+        self.reference(&format!("{capital}{kind}"))
+            .or_else(|_| self.reference(noun))
     }
 
     /// Hands an event to a function and waits for its end.
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Invocation> {
-        self.host.invoke(function, Bytes::from(event.to_string())).await
+        self.host
+            .invoke(function, Bytes::from(event.to_string()))
+            .await
     }
 
     /// Fires the schedules of a function now and waits for the answers.
@@ -259,7 +307,8 @@ impl Stack {
 
     /// A token of the development issuer, valid for an hour.
     pub fn mint_jwt(&self, subject: &str, scopes: &[&str]) -> Result<String> {
-        self.issuer.mint(subject, scopes, Duration::from_secs(3_600))
+        self.issuer
+            .mint(subject, scopes, Duration::from_secs(3_600))
     }
 
     /// Writes the value of a secret, by logical id.
@@ -268,16 +317,24 @@ impl Stack {
             "SecretId": self.reference(logical)?, "SecretString": value.to_string(),
             "ClientRequestToken": crate::kms::uuid(),
         });
-        self.aws.json("secretsmanager", "secretsmanager.PutSecretValue", &request).await?;
+        self.aws
+            .json("secretsmanager", "secretsmanager.PutSecretValue", &request)
+            .await?;
         Ok(())
     }
 
     /// Messages of a queue: visible, in flight, delayed.
     pub async fn queue_depth(&self, queue: &str) -> Result<(u64, u64, u64)> {
         let request = json!({"QueueUrl": self.queue(queue)?, "AttributeNames": ["All"]});
-        let answer = self.aws.json("sqs", "AmazonSQS.GetQueueAttributes", &request).await?;
+        let answer = self
+            .aws
+            .json("sqs", "AmazonSQS.GetQueueAttributes", &request)
+            .await?;
         let count = |name: &str| {
-            answer["Attributes"][name].as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
+            answer["Attributes"][name]
+                .as_str()
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0)
         };
         Ok((
             count("ApproximateNumberOfMessages"),
@@ -289,7 +346,9 @@ impl Stack {
     /// Sends a message to a queue.
     pub async fn send(&self, queue: &str, body: &str) -> Result<()> {
         let request = json!({"QueueUrl": self.queue(queue)?, "MessageBody": body});
-        self.aws.json("sqs", "AmazonSQS.SendMessage", &request).await?;
+        self.aws
+            .json("sqs", "AmazonSQS.SendMessage", &request)
+            .await?;
         Ok(())
     }
 
@@ -303,14 +362,20 @@ impl Stack {
         self.judge(|policy, calls| policy.unused(calls).into_iter().collect())
     }
 
-    fn judge(&self, verdict: impl Fn(&Policy, &[Call]) -> Vec<String>) -> BTreeMap<String, Vec<String>> {
+    fn judge(
+        &self,
+        verdict: impl Fn(&Policy, &[Call]) -> Vec<String>,
+    ) -> BTreeMap<String, Vec<String>> {
         let nothing = Policy::default();
         self.plan
             .functions
             .values()
             .map(|spec| {
                 let policy = self.policies.get(&spec.role).unwrap_or(&nothing);
-                (spec.name.clone(), verdict(policy, &self.record().of(&spec.name)))
+                (
+                    spec.name.clone(),
+                    verdict(policy, &self.record().under_role_of(&spec.name)),
+                )
             })
             .filter(|(_, found)| !found.is_empty())
             .collect()
@@ -318,7 +383,7 @@ impl Stack {
 
     /// Stops everything and removes what was created.
     pub async fn stop(self) -> Result<()> {
-        self.pollers.set_enabled(false);
+        self.pollers.set_enabled(false).await;
         self.host.stop().await;
         deploy::remove(&self.aws, &self.values.stack).await
     }
@@ -343,7 +408,7 @@ pub async fn eventually<T>(
 }
 
 /// The folder of the running program; tests run one folder below their profile's.
-fn default_binaries() -> PathBuf {
+pub(crate) fn default_binaries() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     let folder = program.parent().unwrap_or(Path::new("."));
     if folder.ends_with("deps") {

@@ -18,16 +18,15 @@ pub fn ensure(home: &Path, requirements: &Path) -> Result<PathBuf> {
     if let Some(python) = std::env::var_os("PASSERELLE_PYTHON") {
         return Ok(python.into());
     }
-    let wanted = fs::read(requirements)
-        .with_context(|| format!("reading {}", requirements.display()))?;
+    let wanted =
+        fs::read(requirements).with_context(|| format!("reading {}", requirements.display()))?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &wanted);
     let stamp_text = HEXLOWER.encode(digest.as_ref());
     let venv = home.join("venv");
     let python = venv.join("bin").join("python");
     let stamp = venv.join("requirements.sha256");
-    let current = |_: &()| {
-        python.exists() && fs::read_to_string(&stamp).is_ok_and(|text| text == stamp_text)
-    };
+    let current =
+        |_: &()| python.exists() && fs::read_to_string(&stamp).is_ok_and(|text| text == stamp_text);
     if current(&()) {
         return Ok(python);
     }
@@ -42,7 +41,14 @@ pub fn ensure(home: &Path, requirements: &Path) -> Result<PathBuf> {
         run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     }
     run(Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+        ])
         .arg(requirements))?;
     fs::write(&stamp, &stamp_text)?;
     Ok(python)

@@ -32,4 +32,4 @@ pub use post::{Mode, PostOptions, PublishedPost, TargetStatus};
 pub use secret::{MaskedUrl, Secret};
 pub use timestamp::{Seconds, Timestamp};
 pub use token::{TokenBundle, missing_scopes};
-pub use webhook::{Delivery, PublishNews, WebhookEffect};
+pub use webhook::{Delivery, PublishNews, ReceivedWebhook, WebhookEffect, WebhookMessage};

@@ -2,7 +2,38 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{PublishedPost, Timestamp};
+use crate::{DeliveryId, Platform, PublishedPost, Timestamp};
+
+/// What the webhook queue holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum WebhookMessage {
+    /// A genuine body, as it came.
+    Received(ReceivedWebhook),
+    /// A delivery that is to be applied again from its raw body.
+    Replay {
+        /// Which.
+        delivery_id: DeliveryId,
+    },
+}
+
+/// A body that a platform sent and signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivedWebhook {
+    /// Which platform.
+    pub platform: Platform,
+    /// When it was answered.
+    pub received_at: Timestamp,
+    /// Headers that reading it needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// The raw bytes in base64 (SQS takes only texts that are legal in XML), or …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// … the key of the object that holds them, where they are too many for a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_key: Option<String>,
+}
 
 /// One fact out of a webhook body; a body may hold several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -94,8 +94,7 @@ impl Aws {
             )
             // A file is read no faster than the platform takes it: that is no stall.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            // Otherwise S3 puts a checksum of the empty body into presigned part URLs, and a
-            // browser's upload of real bytes is refused.
+            // The signature covers the body's SHA-256 already; a CRC besides it buys nothing.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .service_config(ServiceEndpoints::of(env));

@@ -34,8 +34,9 @@ impl Env {
     /// The variables of this process: the one place that reads them.
     pub fn of_process() -> Self {
         // Values that are no Unicode cannot be ours.
-        let texts = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let texts = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         Self::from_values(texts)
     }
 
@@ -95,7 +96,9 @@ impl Env {
         let good = text.parse::<::http::Uri>().is_ok_and(|url| {
             matches!(url.scheme_str(), Some("https" | "http"))
                 && url.host().is_some_and(|host| !host.is_empty())
-                && url.authority().is_some_and(|part| !part.as_str().contains('@'))
+                && url
+                    .authority()
+                    .is_some_and(|part| !part.as_str().contains('@'))
                 && url.query().is_none()
                 && !text.contains('#')
         });
@@ -235,13 +238,19 @@ mod tests {
     #[test]
     fn values_and_defaults_are_read() {
         let env = Env::from_values([
-            ("RETURN_TO_ORIGINS", " https://a.example, ,https://b.example"),
+            (
+                "RETURN_TO_ORIGINS",
+                " https://a.example, ,https://b.example",
+            ),
             ("PUBLIC_BASE_URL", "https://passerelle.test/"),
             ("FLOW_SECONDS", "5"),
         ]);
         assert_eq!(env.seconds(&FLOW_SECONDS), Duration::from_secs(5));
         assert_eq!(env.seconds(&SETTLE_SECONDS), Duration::from_secs(120));
-        assert_eq!(env.url(&PUBLIC_BASE_URL).unwrap(), "https://passerelle.test");
+        assert_eq!(
+            env.url(&PUBLIC_BASE_URL).unwrap(),
+            "https://passerelle.test"
+        );
         let origins = env.list(&RETURN_TO_ORIGINS);
         assert_eq!(origins, ["https://a.example", "https://b.example"]);
         assert!(env.finish(()).is_ok());

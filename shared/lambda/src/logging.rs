@@ -25,7 +25,9 @@ use crate::variables::LOG_LEVEL;
 /// Starts of foreign module names that log bodies, headers or URLs below `warn`: `lambda_runtime`
 /// writes whole events at `trace`, the AWS SDK whole requests. They never log below `warn`, whatever
 /// the level is.
-const TALKATIVE: &[&str] = &["aws", "hyper", "h2", "lambda_", "reqwest", "rustls", "tower"];
+const TALKATIVE: &[&str] = &[
+    "aws", "hyper", "h2", "lambda_", "reqwest", "rustls", "tower",
+];
 
 /// Starts logging at `LOG_LEVEL`, and logs where a panic happens, without what it says.
 pub fn start(env: &Env) {

@@ -57,7 +57,14 @@ impl Metrics {
 
     /// Writes one figure. Names are `CamelCase` and never vary: dashboards and alarms hold them.
     pub fn put(&self, name: &'static str, unit: Unit, value: f64, platform: Option<Platform>) {
-        let line = line(&self.function, self.clock.now(), name, unit, value, platform);
+        let line = line(
+            &self.function,
+            self.clock.now(),
+            name,
+            unit,
+            value,
+            platform,
+        );
         // A lost figure must not fail a request.
         let _unwritten = writeln!(std::io::stdout().lock(), "{line}");
     }

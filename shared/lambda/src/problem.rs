@@ -91,7 +91,10 @@ pub struct FieldError {
 /// An answer that says what went wrong. What the caller sees and what the log sees are apart: the
 /// cause never leaves the function.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Told>);
+
+#[derive(Debug)]
+struct Told {
     status: u16,
     code: &'static str,
     detail: Cow<'static, str>,
@@ -103,8 +106,8 @@ pub struct Problem {
 
 impl Problem {
     /// A problem with its code's own status and sentence.
-    pub const fn new(code: Code) -> Self {
-        Self {
+    pub fn new(code: Code) -> Self {
+        Self(Box::new(Told {
             status: code.status(),
             code: code.as_str(),
             detail: Cow::Borrowed(code.sentence()),
@@ -112,7 +115,7 @@ impl Problem {
             until: None,
             fault: None,
             cause: None,
-        }
+        }))
     }
 
     /// 400: a header, parameter or body that cannot be read.
@@ -139,7 +142,7 @@ impl Problem {
     }
 
     /// 404: no such thing, or another user's.
-    pub const fn not_found() -> Self {
+    pub fn not_found() -> Self {
         Self::new(Code::NotFound)
     }
 
@@ -161,7 +164,7 @@ impl Problem {
     /// With a sentence that fits better.
     #[must_use]
     pub fn detail(mut self, sentence: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = sentence.into();
+        self.0.detail = sentence.into();
         self
     }
 
@@ -173,7 +176,7 @@ impl Problem {
         code: impl Into<Cow<'static, str>>,
         sentence: impl Into<String>,
     ) -> Self {
-        self.errors.push(FieldError {
+        self.0.errors.push(FieldError {
             field: field.into(),
             code: code.into(),
             sentence: sentence.into(),
@@ -184,60 +187,61 @@ impl Problem {
     /// With all of these fields.
     #[must_use]
     pub fn errors(mut self, errors: impl IntoIterator<Item = FieldError>) -> Self {
-        self.errors.extend(errors);
+        self.0.errors.extend(errors);
         self
     }
 
     /// With the instant from which another try makes sense; becomes `until` and `Retry-After`.
     #[must_use]
-    pub const fn until(mut self, until: Timestamp) -> Self {
-        self.until = Some(until);
+    pub fn until(mut self, until: Timestamp) -> Self {
+        self.0.until = Some(until);
         self
     }
 
     /// With what the log shall say.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<Error>) -> Self {
-        self.cause = Some(cause.into());
+        self.0.cause = Some(cause.into());
         self
     }
 
     /// The HTTP status.
-    pub const fn status(&self) -> u16 {
-        self.status
+    pub fn status(&self) -> u16 {
+        self.0.status
     }
 
     /// The stable code.
-    pub const fn code(&self) -> &'static str {
-        self.code
+    pub fn code(&self) -> &'static str {
+        self.0.code
     }
 
     /// The sentence for a person.
     pub fn sentence(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The answer, under the id of the request that it answers.
     pub fn into_response(self, request_id: &str, now: Timestamp) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut body = json!({
-            "type": format!("urn:passerelle:problem:{}", self.code),
+            "type": format!("urn:passerelle:problem:{}", self.0.code),
             "title": status.canonical_reason().unwrap_or_default(),
             "status": status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
+            "code": self.0.code,
+            "detail": self.0.detail,
             "instance": format!("urn:passerelle:request:{request_id}"),
         });
-        if !self.errors.is_empty() {
-            body["errors"] = json!(self.errors);
+        if !self.0.errors.is_empty() {
+            body["errors"] = json!(self.0.errors);
         }
-        if let Some(fault) = &self.fault {
+        if let Some(fault) = &self.0.fault {
             body["actor"] = json!(fault.kind.actor());
             if let Some(code) = &fault.platform_code {
                 body["platform_code"] = Value::from(code.as_str());
             }
         }
-        let wait = self.until.map(|until| {
+        let wait = self.0.until.map(|until| {
             body["until"] = until.rfc3339().into();
             until.since(now).as_secs().max(1)
         });
@@ -254,27 +258,27 @@ impl Problem {
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        Self {
+        Self(Box::new(Told {
             status: fault.kind.http_status(),
             code: fault.kind.code(),
             detail: fault.explain().to_owned().into(),
+            errors: Vec::new(),
             until: fault.until,
             cause: (fault.kind == FaultKind::OurBug).then(|| fault.clone().into()),
             fault: Some(fault),
-            ..Self::new(Code::Internal)
-        }
+        }))
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code)
+        f.write_str(self.0.code)
     }
 }
 
 impl std::error::Error for Problem {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.cause {
+        match &self.0.cause {
             Some(cause) => Some(&**cause),
             None => None,
         }
@@ -330,7 +334,9 @@ mod tests {
             let twin = |other: &Code| other.as_str() == code.as_str();
             assert!(!Code::ALL[index + 1..].iter().any(twin), "{code:?}");
             assert!(code.sentence().ends_with('.'), "{code:?}");
-            let kind = FaultKind::ALL.iter().find(|kind| kind.code() == code.as_str());
+            let kind = FaultKind::ALL
+                .iter()
+                .find(|kind| kind.code() == code.as_str());
             if let Some(kind) = kind {
                 assert_eq!(kind.http_status(), code.status(), "{code:?}");
             }

@@ -1,7 +1,7 @@
 //! A request as the gateway hands it over (HTTP API, payload 2.0), read without surprises.
 //!
-//! The event is read by types of our own instead of `lambda_http`'s: that crate panics on a query
-//! or a `Host` that its URL types do not take, which a stranger could use to ring alarms.
+//! The event is read by types of our own instead of `lambda_http`'s: that crate (1.3.2) builds a
+//! `http::Uri` and panics where that fails, so that `?a=<1>` from any stranger is a failed invocation.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -117,7 +117,7 @@ impl Request {
         self.path_parameters
             .get(name)
             .and_then(|text| text.parse().ok())
-            .ok_or(Problem::not_found())
+            .ok_or_else(Problem::not_found)
     }
 
     /// What the gateway found in the token; `None` on routes without one.
@@ -130,7 +130,7 @@ impl Request {
         let claims = self
             .claims
             .as_ref()
-            .ok_or(Problem::new(Code::Unauthorized))?;
+            .ok_or_else(|| Problem::new(Code::Unauthorized))?;
         Caller::read(claims, self.headers.get(caller::USER_HEADER), scope_prefix)
     }
 
@@ -241,7 +241,10 @@ mod tests {
     #[test]
     fn the_base_is_the_configured_one_or_the_gateways() {
         let request = get("/");
-        assert_eq!(request.base_url(Some("https://a.example")), "https://a.example");
+        assert_eq!(
+            request.base_url(Some("https://a.example")),
+            "https://a.example"
+        );
         assert_eq!(request.base_url(None), "https://passerelle.test");
     }
 

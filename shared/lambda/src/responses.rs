@@ -55,7 +55,12 @@ pub fn empty(status: StatusCode) -> Response {
 /// A page of ours: no script, no outside asset, no frame around it. `style` is the inline style's
 /// hash as `pages` states it (`sha256-…`); `form_action` lists the origins that a form's answer may
 /// lead to beside our own, since browsers apply the rule to the redirect after a POST as well.
-pub fn html(status: StatusCode, page: impl Into<Bytes>, style: &str, form_action: &[&str]) -> Response {
+pub fn html(
+    status: StatusCode,
+    page: impl Into<Bytes>,
+    style: &str,
+    form_action: &[&str],
+) -> Response {
     let mut forms = String::from("'self'");
     for origin in form_action.iter().filter(|origin| is_origin(origin)) {
         forms.push(' ');
@@ -67,8 +72,9 @@ pub fn html(status: StatusCode, page: impl Into<Bytes>, style: &str, form_action
     );
     let mut response = typed(status, "text/html; charset=utf-8", page.into());
     // The most that can be wrong here is a hash or an origin out of our own code or configuration.
-    let policy = HeaderValue::try_from(policy)
-        .unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(
+        "default-src 'none'; frame-ancestors 'none'",
+    ));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
@@ -152,7 +158,7 @@ fn is_origin(text: &str) -> bool {
         matches!(url.scheme_str(), Some("https" | "http"))
             && url.path_and_query().is_none_or(|rest| rest == "/")
             && url.host().is_some_and(|host| !host.is_empty())
-    }) && !text.contains(['*', ';', ',', '\'', '@'])
+    }) && !text.contains(['*', ';', ',', '\'', '@', '#'])
 }
 
 #[cfg(test)]
@@ -166,7 +172,12 @@ mod tests {
             StatusCode::OK,
             "<!doctype html>",
             "sha256-abc=",
-            &["https://app.example", hostile, "https://*"],
+            &[
+                "https://app.example",
+                hostile,
+                "https://*",
+                "https://a.example#b",
+            ],
         );
         assert_eq!(
             page.headers()["content-security-policy"],

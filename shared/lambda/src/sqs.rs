@@ -118,6 +118,11 @@ impl Failures {
     }
 }
 
+/// The name in a queue's URL: what [`Message::queue`] shows for messages of that queue.
+pub fn queue_name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
 /// Works on batches until Lambda ends the process. Each record stands alone: an error, a panic or a
 /// lack of time brings that one back and no other. The event source must have
 /// `ReportBatchItemFailures`.
@@ -172,7 +177,10 @@ where
 {
     let receive_count = message.receive_count;
     if clock.now() + options.reserve >= message.deadline {
-        tracing::warn!(receive_count, "not begun: the function's time is nearly over");
+        tracing::warn!(
+            receive_count,
+            "not begun: the function's time is nearly over"
+        );
         return false;
     }
     let started = Instant::now();

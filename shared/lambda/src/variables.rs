@@ -50,6 +50,7 @@ variables! {
     TABLE_TARGETS: "name of the table of targets";
     TABLE_DELIVERIES: "name of the table of webhook deliveries";
     TABLE_EVENTS: "name of the table of events";
+    TABLE_REVOCATIONS: "name of the table of revocations that are owed";
     TABLE_PLATFORMS: "name of the table of platforms (limits and circuit breakers)";
     QUEUE_REFRESH: "URL of the queue of refreshes";
     QUEUE_RESCUE: "URL of the queue of rescued tokens";

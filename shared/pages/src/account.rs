@@ -3,7 +3,7 @@
 use domain::Account;
 
 /// One account of a platform, in the words by which its owner knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct AccountView {
     /// What the form sends back for it.
     pub id: String,

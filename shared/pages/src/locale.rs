@@ -77,7 +77,7 @@ impl Locale {
         let platform = platform.title();
         match self {
             Self::En => format!("Link this {platform} account?"),
-            Self::Fr => format!("Lier ce compte {platform} ?"),
+            Self::Fr => format!("Lier ce compte {platform}\u{a0}?"),
         }
     }
 
@@ -101,7 +101,7 @@ impl Locale {
     }
 
     pub(crate) const fn which_account(self) -> &'static str {
-        self.pick("Which account?", "Quel compte ?")
+        self.pick("Which account?", "Quel compte\u{a0}?")
     }
 
     pub(crate) fn allowed(self, product: &str) -> String {
@@ -142,7 +142,7 @@ impl Locale {
     }
 
     pub(crate) const fn code_label(self) -> &'static str {
-        self.pick("Code:", "Code :")
+        self.pick("Code:", "Code\u{a0}:")
     }
 
     pub(crate) fn connected_title(self, platform: Platform) -> String {
@@ -227,6 +227,18 @@ impl Locale {
                 (
                     "La plateforme a refusé",
                     "Elle ne permet pas de connecter ce compte pour le moment. Aucun compte n’a été lié.",
+                    "Réessayez plus tard. Si cela se reproduit, contactez l’assistance avec le code ci-dessous.",
+                ),
+            ),
+            Trouble::AppRefused => self.pick(
+                (
+                    "This site is not set up correctly",
+                    "The platform does not accept this site’s app settings. That is for its operator to mend; your account is fine. No account was linked.",
+                    "Try again later. If it happens again, contact support with the code below.",
+                ),
+                (
+                    "Ce site n’est pas configuré correctement",
+                    "La plateforme n’accepte pas les réglages de l’application de ce site. C’est à son exploitant de les corriger ; votre compte n’y est pour rien. Aucun compte n’a été lié.",
                     "Réessayez plus tard. Si cela se reproduit, contactez l’assistance avec le code ci-dessous.",
                 ),
             ),

@@ -20,6 +20,8 @@ pub enum Trouble {
     Refused,
     /// The platform does not let the app connect accounts.
     PlatformRefused,
+    /// The platform does not accept our app's credentials or settings: the operator's to mend.
+    AppRefused,
     /// The platform does not answer as it should.
     PlatformDown,
     /// The creator cancelled on our page.
@@ -40,6 +42,7 @@ impl Trouble {
         Self::AttemptInvalid,
         Self::Refused,
         Self::PlatformRefused,
+        Self::AppRefused,
         Self::PlatformDown,
         Self::Cancelled,
         Self::FormInvalid,
@@ -55,6 +58,7 @@ impl Trouble {
             Self::AttemptInvalid => "attempt_invalid",
             Self::Refused => "refused_by_creator",
             Self::PlatformRefused => "refused_by_platform",
+            Self::AppRefused => "app_refused",
             Self::PlatformDown => "platform_down",
             Self::Cancelled => "cancelled",
             Self::FormInvalid => "form_invalid",
@@ -69,7 +73,7 @@ impl Trouble {
             Self::LinkSpent => 410,
             Self::SessionEnded | Self::AttemptInvalid | Self::FormInvalid => 403,
             Self::Refused | Self::Cancelled => 200,
-            Self::PlatformRefused | Self::PlatformDown => 502,
+            Self::PlatformRefused | Self::AppRefused | Self::PlatformDown => 502,
             Self::NotFound => 404,
             Self::Internal => 500,
         }

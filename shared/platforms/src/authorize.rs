@@ -9,6 +9,10 @@ pub trait Authorize: Sync {
     /// The scopes that are asked for where the operator names none.
     fn default_scopes(&self) -> &'static [&'static str];
 
+    /// What a scope lets the product do, in words that continue "The product will be able to":
+    /// English, then French. `None` for a scope that needs no mention.
+    fn scope_meaning(&self, scope: &str) -> Option<[&'static str; 2]>;
+
     /// The issuer that the platform states as `iss` on the way back (RFC 9207), where it is known to
     /// send it. Where it is not, an `iss` that comes all the same is ignored.
     fn issuer(&self) -> Option<&'static str>;

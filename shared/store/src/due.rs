@@ -64,19 +64,30 @@ impl Table {
         now: Timestamp,
         limit: i32,
     ) -> Result<Vec<Item>, StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .index_name("due")
-            .key_condition_expression("due_shard = :shard AND due_at <= :now")
-            .expression_attribute_values(":shard", AttributeValue::S(shard.to_owned()))
-            .expression_attribute_values(":now", AttributeValue::N(now.millis().to_string()))
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|error| StoreError::unavailable(&error))?;
-        Ok(answer.items.unwrap_or_default())
+        let wanted = usize::try_from(limit).unwrap_or(0);
+        let mut items: Vec<Item> = Vec::new();
+        let mut from = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .index_name("due")
+                .key_condition_expression("due_shard = :shard AND due_at <= :now")
+                .expression_attribute_values(":shard", AttributeValue::S(shard.to_owned()))
+                .expression_attribute_values(":now", AttributeValue::N(now.millis().to_string()))
+                .limit(limit)
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| StoreError::unavailable(&error))?;
+            items.extend(answer.items.unwrap_or_default());
+            from = answer.last_evaluated_key;
+            if from.is_none() || items.len() >= wanted {
+                items.truncate(wanted);
+                return Ok(items);
+            }
+        }
     }
 }
 

@@ -45,7 +45,8 @@ pub struct Flow {
     /// Scopes asked.
     pub scopes: Vec<String>,
     /// Where the browser goes in the end; validated.
-    pub return_to: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_to: Option<String>,
     /// The pages' locale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
@@ -62,6 +63,9 @@ pub struct Flow {
     /// Set when the creator confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed_at: Option<Timestamp>,
+    /// The account that the creator confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<Account>,
     /// When the sweeper looks at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
@@ -72,6 +76,8 @@ pub struct Flow {
 pub struct Grant {
     /// The accounts that the consent opened.
     pub accounts: Vec<Account>,
+    /// Scopes as granted.
+    pub scopes: Vec<String>,
     /// Their bundles in the same order, sealed as one.
     pub sealed: Sealed,
     /// When the tokens were issued.
@@ -181,9 +187,15 @@ impl Flows {
     }
 
     /// The flow's part of a confirmation: it ends and its tokens leave it.
-    pub(crate) fn confirmed(&self, flow: &Flow, now: Timestamp) -> Result<Update, StoreError> {
+    pub(crate) fn confirmed(
+        &self,
+        flow: &Flow,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<Update, StoreError> {
         Change::new()
             .set("confirmed_at", value(now))
+            .set("linked", value(account))
             .remove(["grant", "due_at", "due_shard"])
             .when("attribute_exists(#grant) AND attribute_not_exists(#confirmed_at)")
             .when("#expires_at > :now")

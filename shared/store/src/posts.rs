@@ -96,9 +96,7 @@ impl Posts {
             made = targets.0.add(made, target)?;
         }
         for file in media.1 {
-            made = media
-                .0
-                .used(made, file, &post.post_id, post.created_at)?;
+            made = media.0.used(made, file, &post.post_id, post.created_at)?;
         }
         for event in events.1 {
             made = events.0.tell(made, event)?;

@@ -24,11 +24,12 @@ pub struct SessionLink {
     pub user_id: UserId,
     /// What pages call them.
     pub user_label: String,
-    /// Where the browser goes in the end; validated when the link was made.
-    pub return_to: String,
-    /// The platform to connect at once, if one was named.
+    /// Where the browser goes in the end, validated when the link was made; without it the creator
+    /// ends on a page of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
+    pub return_to: Option<String>,
+    /// The platform to connect.
+    pub platform: Platform,
     /// The user's locale, for the pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
@@ -49,7 +50,8 @@ pub struct BrowserSession {
     /// What pages call them.
     pub user_label: String,
     /// Where the browser goes in the end.
-    pub return_to: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_to: Option<String>,
     /// The user's locale, for the pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,

@@ -30,7 +30,7 @@ pub use connect::{ConfirmError, Confirmed};
 pub use disconnect::{DisconnectError, EndedBy};
 pub use due::{backoff, due_at};
 pub use error::TokensError;
-pub use refresh::{RefreshMessage, Refreshed};
+pub use refresh::{RefreshMessage, Refreshed, SeenDue};
 pub use rescue::{RescueMessage, Rescued};
 
 /// What the token protocols need of the outside. A function builds it with the tables that its

@@ -76,7 +76,12 @@ impl Transport {
                 .referer(false)
                 .no_proxy()
                 .connect_timeout(limits.connect)
-                .user_agent(concat!("passerelle/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR")))
+                .user_agent(concat!(
+                    "passerelle/",
+                    env!("CARGO_PKG_VERSION_MAJOR"),
+                    ".",
+                    env!("CARGO_PKG_VERSION_MINOR")
+                ))
                 .build()
         };
         Ok(Self {

@@ -27,10 +27,14 @@ pub enum InvalidOverride {
     #[error("it must be a JSON object from host patterns to base URLs")]
     Shape,
     /// Not a host, nor `*.` and a host.
-    #[error("`{0}` is no host pattern: it must be a host or `*.` before one, without scheme or port")]
+    #[error(
+        "`{0}` is no host pattern: it must be a host or `*.` before one, without scheme or port"
+    )]
     Pattern(String),
     /// Not a plain http(s) URL to this machine.
-    #[error("the base of `{0}` must be an http(s) URL to a loopback address, with nothing after its path")]
+    #[error(
+        "the base of `{0}` must be an http(s) URL to a loopback address, with nothing after its path"
+    )]
     Base(String),
 }
 
@@ -179,6 +183,7 @@ fn host_matches(pattern: &str, host: &str) -> bool {
 fn is_pattern(pattern: &str) -> bool {
     let host = pattern.strip_prefix("*.").unwrap_or(pattern);
     !host.ends_with('.')
+        && !host.contains('*')
         && matches!(Host::parse(host), Ok(Host::Domain(parsed)) if parsed == host)
         && host.contains('.')
 }
@@ -248,10 +253,7 @@ mod tests {
                 "https://www.tiktok.com",
                 "http://127.0.0.1:8090/tiktok/www/",
             ),
-            (
-                "https://tiktokapis.com/a",
-                "https://tiktokapis.com/a",
-            ),
+            ("https://tiktokapis.com/a", "https://tiktokapis.com/a"),
             ("https://graph.example/a", "https://graph.example/a"),
         ] {
             assert_eq!(local().outward(real), wire);
@@ -324,23 +326,47 @@ mod tests {
             ("https://open-upload.tiktokapis.com/v?t=1", Ok(())),
             ("https://open-upload-i18n.tiktokapis.com:443/v", Ok(())),
             ("HTTPS://Open-Upload.TikTokApis.COM/v", Ok(())),
-            ("https://open-upload.tiktokapis.com.evil.test/v", Err(Refused::Host)),
+            (
+                "https://open-upload.tiktokapis.com.evil.test/v",
+                Err(Refused::Host),
+            ),
             ("https://eviltiktokapis.com/v", Err(Refused::Host)),
             ("https://tiktokapis.com/v", Err(Refused::Host)),
             ("https://.tiktokapis.com/v", Err(Refused::Host)),
             ("https://open-upload.tiktokapis.com./v", Err(Refused::Host)),
-            ("https://evil.test/open-upload.tiktokapis.com", Err(Refused::Host)),
+            (
+                "https://evil.test/open-upload.tiktokapis.com",
+                Err(Refused::Host),
+            ),
             ("https://evil.test#.tiktokapis.com", Err(Refused::Host)),
             ("https://evil.test?.tiktokapis.com", Err(Refused::Host)),
             ("https://evil.test\\.tiktokapis.com/v", Err(Refused::Host)),
-            ("https://open-upload.tiktokapis.com@evil.test/v", Err(Refused::UserPart)),
-            ("https://u:p@open-upload.tiktokapis.com/v", Err(Refused::UserPart)),
-            ("https://:p@open-upload.tiktokapis.com/v", Err(Refused::UserPart)),
-            ("http://open-upload.tiktokapis.com/v", Err(Refused::NotHttps)),
+            (
+                "https://open-upload.tiktokapis.com@evil.test/v",
+                Err(Refused::UserPart),
+            ),
+            (
+                "https://u:p@open-upload.tiktokapis.com/v",
+                Err(Refused::UserPart),
+            ),
+            (
+                "https://:p@open-upload.tiktokapis.com/v",
+                Err(Refused::UserPart),
+            ),
+            (
+                "http://open-upload.tiktokapis.com/v",
+                Err(Refused::NotHttps),
+            ),
             ("file:///etc/passwd", Err(Refused::NotHttps)),
             ("ftp://open-upload.tiktokapis.com/v", Err(Refused::NotHttps)),
-            ("https://open-upload.tiktokapis.com:8443/v", Err(Refused::Port)),
-            ("https://open-upload.tiktokapis.com:80/v", Err(Refused::Port)),
+            (
+                "https://open-upload.tiktokapis.com:8443/v",
+                Err(Refused::Port),
+            ),
+            (
+                "https://open-upload.tiktokapis.com:80/v",
+                Err(Refused::Port),
+            ),
             ("https://169.254.169.254/latest", Err(Refused::Host)),
             ("https://0xa9fea9fe/latest", Err(Refused::Host)),
             ("https://[::1]/v", Err(Refused::Host)),
@@ -395,12 +421,29 @@ mod tests {
         ] {
             let json = format!(r#"{{"a.example":"{base}"}}"#);
             let refused = HostOverrides::parse(&json);
-            assert_eq!(refused, Err(InvalidOverride::Base("a.example".into())), "{base}");
+            assert_eq!(
+                refused,
+                Err(InvalidOverride::Base("a.example".into())),
+                "{base}"
+            );
         }
-        for pattern in ["", "*", "*.", "a", "https://a.example", "a.example:1", "a.*.b", "127.0.0.1"] {
+        for pattern in [
+            "",
+            "*",
+            "*.",
+            "a",
+            "https://a.example",
+            "a.example:1",
+            "a.*.b",
+            "127.0.0.1",
+        ] {
             let json = format!(r#"{{"{pattern}":"http://127.0.0.1"}}"#);
             let refused = HostOverrides::parse(&json);
-            assert_eq!(refused, Err(InvalidOverride::Pattern(pattern.into())), "{pattern}");
+            assert_eq!(
+                refused,
+                Err(InvalidOverride::Pattern(pattern.into())),
+                "{pattern}"
+            );
         }
         assert_eq!(HostOverrides::parse("[]"), Err(InvalidOverride::Shape));
     }

@@ -119,7 +119,11 @@ mod tests {
             ("Thu, 01 Jan 1970 00:00:10 GMT", Some(0)),
         ] {
             let expected = wait.map(|secs| NOW.plus_secs(secs));
-            assert_eq!(read(&[("retry-after", value)]).retry_after, expected, "{value}");
+            assert_eq!(
+                read(&[("retry-after", value)]).retry_after,
+                expected,
+                "{value}"
+            );
         }
     }
 
@@ -133,12 +137,18 @@ mod tests {
         for (headers, rate) in [
             // X: the reset is an instant.
             (
-                vec![("x-rate-limit-remaining", "0"), ("x-rate-limit-reset", "1800000090")],
+                vec![
+                    ("x-rate-limit-remaining", "0"),
+                    ("x-rate-limit-reset", "1800000090"),
+                ],
                 expected(0, 90),
             ),
             // Reddit: fractions, and the reset is a span.
             (
-                vec![("x-ratelimit-remaining", "99.0"), ("x-ratelimit-reset", "412")],
+                vec![
+                    ("x-ratelimit-remaining", "99.0"),
+                    ("x-ratelimit-reset", "412"),
+                ],
                 expected(99, 412),
             ),
             (

@@ -51,18 +51,34 @@ fn build(answer: &Value, status: &Value) -> Option<Response> {
         for (name, values) in answer[field].as_object().into_iter().flatten() {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             // API Gateway frames the message itself.
-            if [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION].contains(&name) {
+            if [
+                header::CONTENT_LENGTH,
+                header::TRANSFER_ENCODING,
+                header::CONNECTION,
+            ]
+            .contains(&name)
+            {
                 continue;
             }
             let one = std::slice::from_ref(values);
             for value in values.as_array().map_or(one, Vec::as_slice) {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
                 headers.insert(name.clone(), HeaderValue::from_bytes(text.as_bytes()).ok()?);
             }
         }
     }
-    for cookie in answer["cookies"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        headers.append(header::SET_COOKIE, HeaderValue::from_bytes(cookie.as_bytes()).ok()?);
+    for cookie in answer["cookies"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
+        headers.append(
+            header::SET_COOKIE,
+            HeaderValue::from_bytes(cookie.as_bytes()).ok()?,
+        );
     }
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     headers.entry(header::CONTENT_TYPE).or_insert(kind);
@@ -76,17 +92,30 @@ mod tests {
     #[tokio::test]
     async fn answers() {
         for (answer, expected) in [
-            (json!({"statusCode": 303, "headers": {"Location": "/x"}, "cookies": ["a=1", "b=2"]}),
-             "303 location=/x set-cookie=a=1 set-cookie=b=2 content-type=text/plain; charset=utf-8 | "),
-            (json!({"statusCode": 200, "headers": {"content-type": "image/png"}, "body": "AAE=", "isBase64Encoded": true}),
-             "200 content-type=image/png | \u{0}\u{1}"),
-            (json!({"statusCode": 200, "headers": {"content-length": "99"}, "body": "x"}),
-             "200 content-type=text/plain; charset=utf-8 | x"),
-            (json!({"hello": 1}), "200 content-type=application/json | {\"hello\":1}"),
-            (json!({"statusCode": 200, "body": "?", "isBase64Encoded": true}),
-             "500 content-type=application/json | {\"message\":\"Internal Server Error\"}"),
-            (json!({"statusCode": "no"}),
-             "500 content-type=application/json | {\"message\":\"Internal Server Error\"}"),
+            (
+                json!({"statusCode": 303, "headers": {"Location": "/x"}, "cookies": ["a=1", "b=2"]}),
+                "303 location=/x set-cookie=a=1 set-cookie=b=2 content-type=text/plain; charset=utf-8 | ",
+            ),
+            (
+                json!({"statusCode": 200, "headers": {"content-type": "image/png"}, "body": "AAE=", "isBase64Encoded": true}),
+                "200 content-type=image/png | \u{0}\u{1}",
+            ),
+            (
+                json!({"statusCode": 200, "headers": {"content-length": "99"}, "body": "x"}),
+                "200 content-type=text/plain; charset=utf-8 | x",
+            ),
+            (
+                json!({"hello": 1}),
+                "200 content-type=application/json | {\"hello\":1}",
+            ),
+            (
+                json!({"statusCode": 200, "body": "?", "isBase64Encoded": true}),
+                "500 content-type=application/json | {\"message\":\"Internal Server Error\"}",
+            ),
+            (
+                json!({"statusCode": "no"}),
+                "500 content-type=application/json | {\"message\":\"Internal Server Error\"}",
+            ),
         ] {
             let response = read(answer.to_string().as_bytes());
             let (parts, body) = response.into_parts();

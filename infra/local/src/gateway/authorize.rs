@@ -44,8 +44,15 @@ pub(super) struct Authorizers {
 
 impl Authorizers {
     pub(super) fn new(by_name: BTreeMap<String, Authorizer>) -> Result<Self> {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
-        Ok(Self { by_name, keys: Mutex::default(), http })
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(5))
+            .build()?;
+        Ok(Self {
+            by_name,
+            keys: Mutex::default(),
+            http,
+        })
     }
 
     /// Checks a request; gives the `jwt` part of the event's authorizer.
@@ -56,7 +63,10 @@ impl Authorizers {
         parts: &Parts,
     ) -> Result<Value, Denial> {
         let invalid = |why: &str| Denial::Unauthorized(why.to_owned());
-        let authorizer = self.by_name.get(name).ok_or_else(|| invalid("no such authorizer"))?;
+        let authorizer = self
+            .by_name
+            .get(name)
+            .ok_or_else(|| invalid("no such authorizer"))?;
         let header = parts
             .headers
             .get(http::header::AUTHORIZATION)
@@ -71,7 +81,10 @@ impl Authorizers {
             return Err(invalid("signing method is invalid"));
         }
         let kid = head.kid.ok_or_else(|| invalid("kid is missing"))?;
-        let key = self.key(&authorizer.issuer, &kid).await.map_err(|_| invalid("unknown key"))?;
+        let key = self
+            .key(&authorizer.issuer, &kid)
+            .await
+            .map_err(|_| invalid("unknown key"))?;
         let mut validation = Validation::new(Algorithm::RS256);
         validation.leeway = 0;
         validation.validate_nbf = true;
@@ -83,7 +96,10 @@ impl Authorizers {
             .claims;
         // A token without `aud` may name its audience as `client_id` (Cognito's access tokens).
         let audience = claims.get("aud").or_else(|| claims.get("client_id"));
-        if !texts(audience).iter().any(|name| authorizer.audience.contains(name)) {
+        if !texts(audience)
+            .iter()
+            .any(|name| authorizer.audience.contains(name))
+        {
             return Err(invalid("invalid audience"));
         }
         let held: Vec<String> = ["scope", "scp"]
@@ -95,7 +111,11 @@ impl Authorizers {
         if !scopes.is_empty() && granted.is_empty() {
             return Err(Denial::Forbidden(scopes.join(" ")));
         }
-        let scopes = if scopes.is_empty() { Value::Null } else { json!(granted) };
+        let scopes = if scopes.is_empty() {
+            Value::Null
+        } else {
+            json!(granted)
+        };
         Ok(json!({"claims": as_text(&claims), "scopes": scopes}))
     }
 
@@ -115,13 +135,22 @@ impl Authorizers {
 
     async fn fetch(&self, issuer: &str) -> Result<JwkSet> {
         let base = issuer.trim_end_matches('/');
-        let discovery = self.get(&format!("{base}/.well-known/openid-configuration")).await?;
+        let discovery = self
+            .get(&format!("{base}/.well-known/openid-configuration"))
+            .await?;
         let uri = discovery["jwks_uri"].as_str().context("no jwks_uri")?;
         Ok(serde_json::from_value(self.get(uri).await?)?)
     }
 
     async fn get(&self, url: &str) -> Result<Value> {
-        let bytes = self.http.get(url).send().await?.error_for_status()?.bytes().await?;
+        let bytes = self
+            .http
+            .get(url)
+            .send()
+            .await?
+            .error_for_status()?
+            .bytes()
+            .await?;
         Ok(serde_json::from_slice(&bytes)?)
     }
 
@@ -148,21 +177,29 @@ fn as_text(claims: &Map<String, Value>) -> Map<String, Value> {
         Value::Array(items) => {
             let items: Vec<_> = items
                 .iter()
-                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                .map(|item| {
+                    item.as_str()
+                        .map_or_else(|| item.to_string(), str::to_owned)
+                })
                 .collect();
             format!("[{}]", items.join(" "))
         }
         other => other.to_string(),
     };
-    claims.iter().map(|(name, value)| (name.clone(), text(value).into())).collect()
+    claims
+        .iter()
+        .map(|(name, value)| (name.clone(), text(value).into()))
+        .collect()
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(items)) => {
-            items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-        }
+        Some(Value::Array(items)) => items
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
         _ => Vec::new(),
     }
 }

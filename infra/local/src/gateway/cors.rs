@@ -19,7 +19,13 @@ impl Cors {
     /// From the OpenAPI extension `x-amazon-apigateway-cors`.
     pub(super) fn new(config: Value) -> Self {
         let list = |name: &str| -> Vec<String> {
-            config[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+            config[name]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect()
         };
         Self {
             origins: list("allowOrigins"),
@@ -54,23 +60,39 @@ impl Cors {
 
     /// Puts the API's CORS headers on a response.
     pub(super) fn decorate(&self, parts: &Parts, response: &mut Response) {
-        let Some(origin) = self.allowed(parts) else { return };
+        let Some(origin) = self.allowed(parts) else {
+            return;
+        };
         let headers = response.headers_mut();
         put(headers, "access-control-allow-origin", &origin);
         put(headers, "access-control-expose-headers", &self.exposed);
-        put(headers, "access-control-allow-credentials", if self.credentials { "true" } else { "" });
+        put(
+            headers,
+            "access-control-allow-credentials",
+            if self.credentials { "true" } else { "" },
+        );
     }
 
     fn allowed(&self, parts: &Parts) -> Option<String> {
         let origin = parts.headers.get("origin")?.to_str().ok()?;
-        self.origins.iter().find(|allowed| *allowed == "*" || *allowed == origin).map(|allowed| {
-            if allowed == "*" { allowed.clone() } else { origin.to_owned() }
-        })
+        self.origins
+            .iter()
+            .find(|allowed| *allowed == "*" || *allowed == origin)
+            .map(|allowed| {
+                if allowed == "*" {
+                    allowed.clone()
+                } else {
+                    origin.to_owned()
+                }
+            })
     }
 }
 
 fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Some(value) = HeaderValue::from_str(value).ok().filter(|_| !value.is_empty()) {
+    if let Some(value) = HeaderValue::from_str(value)
+        .ok()
+        .filter(|_| !value.is_empty())
+    {
         headers.insert(name, value);
     }
 }

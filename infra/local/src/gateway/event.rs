@@ -23,16 +23,30 @@ pub(super) struct Incoming<'a> {
 }
 
 pub(super) fn build(incoming: &Incoming<'_>) -> Value {
-    let Incoming { parts, body, path, found, .. } = incoming;
+    let Incoming {
+        parts,
+        body,
+        path,
+        found,
+        ..
+    } = incoming;
     let peer = parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map_or_else(|| "127.0.0.1".to_owned(), |info| info.0.ip().to_string());
     let (mut headers, cookies) = headers(&parts.headers);
-    let domain = headers.get("host").cloned().unwrap_or_else(|| incoming.address.to_string());
-    headers.entry("x-forwarded-for".to_owned()).or_insert_with(|| peer.clone());
+    let domain = headers
+        .get("host")
+        .cloned()
+        .unwrap_or_else(|| incoming.address.to_string());
+    headers
+        .entry("x-forwarded-for".to_owned())
+        .or_insert_with(|| peer.clone());
     headers.insert("x-forwarded-proto".to_owned(), "http".to_owned());
-    headers.insert("x-forwarded-port".to_owned(), incoming.address.port().to_string());
+    headers.insert(
+        "x-forwarded-port".to_owned(),
+        incoming.address.port().to_string(),
+    );
     let now = jiff::Timestamp::now();
     let mut context = json!({
         "accountId": ACCOUNT, "apiId": "local", "stage": "$default",
@@ -114,7 +128,10 @@ fn encode_body(headers: &HeaderMap, body: &[u8]) -> (String, bool) {
         .trim()
         .to_ascii_lowercase();
     let text = kind.starts_with("text/")
-        || matches!(kind.as_str(), "application/json" | "application/xml" | "application/javascript")
+        || matches!(
+            kind.as_str(),
+            "application/json" | "application/xml" | "application/javascript"
+        )
         || kind.ends_with("+json")
         || kind.ends_with("+xml");
     match std::str::from_utf8(body) {
@@ -137,23 +154,37 @@ mod tests {
         map.append("cookie", HeaderValue::from_static("a=b; c=d"));
         map.append("cookie", HeaderValue::from_static("e=f"));
         let (headers, cookies) = headers(&map);
-        assert_eq!(headers.into_iter().collect::<Vec<_>>(), [("x-a".to_owned(), "1,2".to_owned())]);
+        assert_eq!(
+            headers.into_iter().collect::<Vec<_>>(),
+            [("x-a".to_owned(), "1,2".to_owned())]
+        );
         assert_eq!(cookies, ["a=b", "c=d", "e=f"]);
     }
 
     #[test]
     fn query_names_that_repeat_are_joined() {
         let parameters = query_parameters("state=a%20b&state=c&empty=&flag");
-        assert_eq!(Value::from(parameters), json!({"state": "a b,c", "empty": "", "flag": ""}));
+        assert_eq!(
+            Value::from(parameters),
+            json!({"state": "a b,c", "empty": "", "flag": ""})
+        );
     }
 
     #[test]
     fn bodies_are_text_by_content_type() {
         for (kind, body, expected) in [
-            (Some("application/json; charset=utf-8"), &b"{}"[..], ("{}", false)),
+            (
+                Some("application/json; charset=utf-8"),
+                &b"{}"[..],
+                ("{}", false),
+            ),
             (Some("text/plain"), b"hi", ("hi", false)),
             (Some("application/problem+json"), b"{}", ("{}", false)),
-            (Some("application/x-www-form-urlencoded"), b"a=b", ("YT1i", true)),
+            (
+                Some("application/x-www-form-urlencoded"),
+                b"a=b",
+                ("YT1i", true),
+            ),
             (Some("application/octet-stream"), b"\x00", ("AA==", true)),
             (Some("text/plain"), b"\xff", ("/w==", true)),
             (None, b"a=b", ("YT1i", true)),

@@ -36,8 +36,10 @@ impl Match<'_> {
 
 impl Matcher {
     pub(super) fn new(routes: Vec<Route>) -> Self {
-        let mut routes: Vec<_> =
-            routes.into_iter().map(|route| (segments(&route.path), route)).collect();
+        let mut routes: Vec<_> = routes
+            .into_iter()
+            .map(|route| (segments(&route.path), route))
+            .collect();
         // Fixed segments beat variables, variables beat greedy ones, from the left; a named
         // method beats ANY; `$default` comes last.
         routes.sort_by_key(|(segments, route)| {
@@ -50,7 +52,12 @@ impl Matcher {
                 })
                 .collect();
             let default = route.path.ends_with("$default");
-            (default, ranks, Reverse(segments.len()), route.method == "ANY")
+            (
+                default,
+                ranks,
+                Reverse(segments.len()),
+                route.method == "ANY",
+            )
         });
         Self { routes }
     }
@@ -59,7 +66,10 @@ impl Matcher {
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         self.routes.iter().find_map(|(segments, route)| {
             if route.path.ends_with("$default") {
-                return Some(Match { route, parameters: BTreeMap::new() });
+                return Some(Match {
+                    route,
+                    parameters: BTreeMap::new(),
+                });
             }
             if route.method != "ANY" && route.method != method {
                 return None;
@@ -73,12 +83,17 @@ impl Matcher {
 fn segments(path: &str) -> Vec<Segment> {
     path.trim_start_matches('/')
         .split('/')
-        .map(|part| match part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-            Some(name) => match name.strip_suffix('+') {
-                Some(name) => Segment::Greedy(name.to_owned()),
-                None => Segment::Variable(name.to_owned()),
-            },
-            None => Segment::Fixed(part.to_owned()),
+        .map(|part| {
+            match part
+                .strip_prefix('{')
+                .and_then(|rest| rest.strip_suffix('}'))
+            {
+                Some(name) => match name.strip_suffix('+') {
+                    Some(name) => Segment::Greedy(name.to_owned()),
+                    None => Segment::Variable(name.to_owned()),
+                },
+                None => Segment::Fixed(part.to_owned()),
+            }
         })
         .collect()
 }
@@ -120,8 +135,13 @@ mod tests {
             }
         };
         let keys = [
-            "ANY /{proxy+}", "GET /v1/posts/{id}", "GET /v1/posts/new", "ANY /v1/posts/{id}",
-            "GET /v1/{a}/{b}", "POST /v1/posts", "GET /v1/{rest+}",
+            "ANY /{proxy+}",
+            "GET /v1/posts/{id}",
+            "GET /v1/posts/new",
+            "ANY /v1/posts/{id}",
+            "GET /v1/{a}/{b}",
+            "POST /v1/posts",
+            "GET /v1/{rest+}",
         ];
         let matcher = Matcher::new(keys.iter().map(|key| route(key)).collect());
         for (method, path, expected, parameters) in [
@@ -136,13 +156,19 @@ mod tests {
             ("GET", "/v1/posts/7/", "GET /v1/{rest+}", "rest=posts/7/"),
         ] {
             let found = matcher.find(method, path);
-            let name = found.as_ref().map_or("", |found| found.route.function.as_str());
+            let name = found
+                .as_ref()
+                .map_or("", |found| found.route.function.as_str());
             let pairs: Vec<_> = found
                 .iter()
                 .flat_map(|found| &found.parameters)
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
-            assert_eq!((name, pairs.join(" ").as_str()), (expected, parameters), "{method} {path}");
+            assert_eq!(
+                (name, pairs.join(" ").as_str()),
+                (expected, parameters),
+                "{method} {path}"
+            );
         }
     }
 }

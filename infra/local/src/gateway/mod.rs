@@ -7,7 +7,12 @@ mod cors;
 mod event;
 mod matching;
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::{Duration, Instant}};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use axum::{Router, body::Body, extract::State, response::Response};
@@ -53,7 +58,11 @@ impl Door {
     pub async fn serve(self, routes: Routes, host: Host, log: &Path) -> Result<Gateway> {
         let url = self.url();
         let (lines, written) = mpsc::unbounded_channel();
-        let file = tokio::fs::File::options().create(true).append(true).open(log).await?;
+        let file = tokio::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .await?;
         tokio::spawn(write_lines(file, written));
         let shared = Arc::new(Shared {
             cors: routes.cors.clone().map(Cors::new),
@@ -133,7 +142,10 @@ impl Shared {
         }
         let path = crate::proxy::decode(parts.uri.path());
         let Some(found) = self.matcher.find(parts.method.as_str(), &path) else {
-            return (String::new(), answer::message(StatusCode::NOT_FOUND, "Not Found"));
+            return (
+                String::new(),
+                answer::message(StatusCode::NOT_FOUND, "Not Found"),
+            );
         };
         let route_key = found.route_key();
         let response = self.integrate(parts, body, request_id, &path, &found).await;
@@ -155,7 +167,8 @@ impl Shared {
                 Err(denial) => return denied(&denial),
             },
         };
-        let too_large = || answer::message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+        let too_large =
+            || answer::message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         let body = match axum::body::to_bytes(body, PAYLOAD_LIMIT).await {
             Ok(body) => body,
             Err(_) => return too_large(),

@@ -162,7 +162,10 @@ fn spawn(process: &Process, runtime_api: &str) -> Result<Child> {
     let binary = pool.options.binaries.join(&spec.name);
     // The log file itself is the process's output: nothing is lost when it is killed, and nothing
     // waits for us to read it.
-    let log = std::fs::File::options().create(true).append(true).open(pool.log_path())?;
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(pool.log_path())?;
     Command::new(&binary)
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
@@ -174,7 +177,10 @@ fn spawn(process: &Process, runtime_api: &str) -> Result<Child> {
         .env("AWS_LAMBDA_FUNCTION_NAME", &spec.physical)
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", spec.memory.to_string())
-        .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", spec.physical))
+        .env(
+            "AWS_LAMBDA_LOG_GROUP_NAME",
+            format!("/aws/lambda/{}", spec.physical),
+        )
         .env("AWS_LAMBDA_LOG_STREAM_NAME", &process.token)
         .env("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
         .env("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023")
@@ -197,6 +203,7 @@ impl Process {
         let slot = std::mem::replace(&mut *lock(&self.slot), Slot::Free);
         self.due.send_replace(Due::Idle);
         if let Slot::Busy(current) = slot {
+            self.pool.answered(&self.token);
             current.end(result);
         }
     }
@@ -205,7 +212,10 @@ impl Process {
         let slot = std::mem::replace(&mut *lock(&self.slot), Slot::Dead);
         if let Slot::Busy(current) = slot {
             let message = format!("RequestId: {} {}", current.request_id, error.message);
-            current.end(Err(FunctionError { message, ..error.clone() }));
+            current.end(Err(FunctionError {
+                message,
+                ..error.clone()
+            }));
         }
     }
 
@@ -237,7 +247,11 @@ impl Process {
 
 impl Current {
     fn end(self, result: Result<Bytes, FunctionError>) {
-        let ended = Ended { result, elapsed: self.since.elapsed(), init: self.init };
+        let ended = Ended {
+            result,
+            elapsed: self.since.elapsed(),
+            init: self.init,
+        };
         // Nobody may be waiting any more.
         drop(self.reply.send(ended));
     }
@@ -258,8 +272,13 @@ impl Runtime for Process {
             return;
         }
         if body.len() > ANSWER_LIMIT {
-            let message = format!("Response payload size exceeded maximum allowed payload size ({ANSWER_LIMIT} bytes).");
-            return self.end(Err(FunctionError::new("Function.ResponseSizeTooLarge", message)));
+            let message = format!(
+                "Response payload size exceeded maximum allowed payload size ({ANSWER_LIMIT} bytes)."
+            );
+            return self.end(Err(FunctionError::new(
+                "Function.ResponseSizeTooLarge",
+                message,
+            )));
         }
         self.end(Ok(body));
     }

@@ -4,12 +4,7 @@
 mod instance;
 mod pool;
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
@@ -64,7 +59,10 @@ pub struct FunctionError {
 
 impl FunctionError {
     pub(crate) fn new(kind: &str, message: impl Into<String>) -> Self {
-        Self { kind: kind.to_owned(), message: message.into() }
+        Self {
+            kind: kind.to_owned(),
+            message: message.into(),
+        }
     }
 
     pub(crate) fn from_json(value: &Value) -> Self {
@@ -100,10 +98,15 @@ impl Host {
             .into_iter()
             .map(|spec| {
                 callers.add_function(&spec.name);
-                (spec.name.clone(), Pool::new(spec, options, Arc::clone(callers)))
+                (
+                    spec.name.clone(),
+                    Pool::new(spec, options, Arc::clone(callers)),
+                )
             })
             .collect();
-        Ok(Self { pools: Arc::new(pools) })
+        Ok(Self {
+            pools: Arc::new(pools),
+        })
     }
 
     /// The functions' names.
@@ -158,6 +161,8 @@ impl Host {
     }
 
     fn pool(&self, function: &str) -> Result<&Arc<Pool>> {
-        self.pools.get(function).ok_or_else(|| anyhow!("no function is called {function}"))
+        self.pools
+            .get(function)
+            .ok_or_else(|| anyhow!("no function is called {function}"))
     }
 }

@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     fs,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -59,7 +62,10 @@ struct State {
 struct Alive {
     switch: KillSwitch,
     process: Option<u32>,
-    starting: bool,
+    /// It has asked for an event at least once: its init succeeded.
+    asked: bool,
+    /// It will ask for an event at any moment: it starts, or has just answered.
+    soon: bool,
 }
 
 impl Pool {
@@ -68,7 +74,10 @@ impl Pool {
         options: &HostOptions,
         callers: Arc<Callers>,
     ) -> Arc<Self> {
-        let max = spec.concurrency.unwrap_or(usize::MAX).min(options.max_instances.max(1));
+        let max = spec
+            .concurrency
+            .unwrap_or(usize::MAX)
+            .min(options.max_instances.max(1));
         Arc::new(Self {
             spec,
             options: options.clone(),
@@ -85,10 +94,23 @@ impl Pool {
             let (reply, ended) = oneshot::channel();
             let request_id = uuid();
             let payload = payload.clone();
-            self.submit(Pending { request_id: request_id.clone(), payload, reply });
+            self.submit(Pending {
+                request_id: request_id.clone(),
+                payload,
+                reply,
+            });
             match ended.await {
-                Ok(Ended { result, elapsed, init }) => {
-                    return Ok(Invocation { request_id, result, elapsed, init });
+                Ok(Ended {
+                    result,
+                    elapsed,
+                    init,
+                }) => {
+                    return Ok(Invocation {
+                        request_id,
+                        result,
+                        elapsed,
+                        init,
+                    });
                 }
                 Err(_) if self.lock().closed => {
                     bail!("the host stopped before {} answered", self.spec.name)
@@ -112,9 +134,14 @@ impl Pool {
             }
         }
         state.waiting.push_back(pending);
-        let starting = state.alive.values().filter(|alive| alive.starting).count();
-        if starting < state.waiting.len() && state.alive.len() < self.max {
-            self.start_one(&mut state);
+        self.start_enough(&mut state);
+    }
+
+    /// Starts a process if more events wait than processes are about to ask for one.
+    fn start_enough(self: &Arc<Self>, state: &mut State) {
+        let soon = state.alive.values().filter(|alive| alive.soon).count();
+        if !state.closed && soon < state.waiting.len() && state.alive.len() < self.max {
+            self.start_one(state);
         }
     }
 
@@ -122,7 +149,12 @@ impl Pool {
         let token = format!("process-{}", uuid());
         let (switch, kills) = KillSwitch::new();
         self.callers.add_process(&token, switch.clone());
-        let alive = Alive { switch, process: None, starting: true };
+        let alive = Alive {
+            switch,
+            process: None,
+            asked: false,
+            soon: true,
+        };
         state.alive.insert(token.clone(), alive);
         tokio::spawn(instance::run(Arc::clone(self), token, kills));
     }
@@ -134,12 +166,20 @@ impl Pool {
         }
     }
 
+    /// Called when a process has answered.
+    pub(super) fn answered(&self, token: &str) {
+        if let Some(alive) = self.lock().alive.get_mut(token) {
+            alive.soon = true;
+        }
+    }
+
     /// The next event for a process; none when the host stops.
     pub(super) async fn next(&self, token: &str) -> Option<Pending> {
         let waits = {
             let mut state = self.lock();
             if let Some(alive) = state.alive.get_mut(token) {
-                alive.starting = false;
+                alive.asked = true;
+                alive.soon = false;
             }
             if let Some(pending) = state.waiting.pop_front() {
                 return Some(pending);
@@ -157,20 +197,26 @@ impl Pool {
     pub(super) fn ended(self: &Arc<Self>, token: &str, error: FunctionError) {
         let mut state = self.lock();
         state.idle.retain(|(idle, _)| idle != token);
-        let was_starting = state.alive.remove(token).is_some_and(|alive| alive.starting);
-        if was_starting && let Some(pending) = state.waiting.pop_front() {
-            let ended = Ended { result: Err(error), elapsed: Duration::ZERO, init: None };
+        let failed_init = state.alive.remove(token).is_some_and(|alive| !alive.asked);
+        if failed_init && let Some(pending) = state.waiting.pop_front() {
+            let ended = Ended {
+                result: Err(error),
+                elapsed: Duration::ZERO,
+                init: None,
+            };
             // Nobody may be waiting any more.
             drop(pending.reply.send(ended));
         }
-        if !state.closed && !state.waiting.is_empty() && state.alive.is_empty() {
-            self.start_one(&mut state);
-        }
+        self.start_enough(&mut state);
     }
 
     pub(super) async fn kill(&self) -> usize {
-        let switches: Vec<_> =
-            self.lock().alive.values().map(|alive| alive.switch.clone()).collect();
+        let switches: Vec<_> = self
+            .lock()
+            .alive
+            .values()
+            .map(|alive| alive.switch.clone())
+            .collect();
         self.note_memory();
         for switch in &switches {
             switch.kill().await;
@@ -192,7 +238,10 @@ impl Pool {
     }
 
     pub(super) fn set_environment(&self, name: &str, value: Option<&str>) {
-        let mut overrides = self.overrides.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut overrides = self
+            .overrides
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         overrides.insert(name.to_owned(), value.map(str::to_owned));
     }
 
@@ -200,7 +249,10 @@ impl Pool {
     pub(super) fn environment(&self) -> BTreeMap<String, String> {
         let mut environment = self.spec.environment.clone();
         environment.extend(self.options.environment.clone());
-        let overrides = self.overrides.lock().unwrap_or_else(PoisonError::into_inner);
+        let overrides = self
+            .overrides
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for (name, value) in overrides.iter() {
             match value {
                 Some(value) => environment.insert(name.clone(), value.clone()),
@@ -216,18 +268,30 @@ impl Pool {
     }
 
     fn note_memory(&self) {
-        let processes: Vec<_> =
-            self.lock().alive.values().filter_map(|alive| alive.process).collect();
-        processes.into_iter().for_each(|process| self.note_memory_of(process));
+        let processes: Vec<_> = self
+            .lock()
+            .alive
+            .values()
+            .filter_map(|alive| alive.process)
+            .collect();
+        processes
+            .into_iter()
+            .for_each(|process| self.note_memory_of(process));
     }
 
     /// Remembers a process's peak before it is gone.
     pub(super) fn note_memory_of(&self, process: u32) {
         let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok());
-        self.peak_memory.fetch_max(peak.unwrap_or(0), Ordering::Relaxed);
+        let peak = status.lines().find_map(|line| {
+            line.strip_prefix("VmHWM:")?
+                .trim()
+                .strip_suffix("kB")?
+                .trim()
+                .parse()
+                .ok()
+        });
+        self.peak_memory
+            .fetch_max(peak.unwrap_or(0), Ordering::Relaxed);
     }
 
     pub(super) fn log_path(&self) -> PathBuf {

@@ -5,10 +5,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
-use super::{
-    Context, Key, KmsError,
-    keyring::random,
-};
+use super::{Context, Key, KmsError, keyring::random};
 
 const VERSION: u8 = 1;
 
@@ -83,7 +80,9 @@ fn associated(key_id: &str, context: &Context) -> Vec<u8> {
 }
 
 fn cipher(material: &[u8; 32]) -> Result<LessSafeKey, KmsError> {
-    Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, material).map_err(|_| internal())?))
+    Ok(LessSafeKey::new(
+        UnboundKey::new(&AES_256_GCM, material).map_err(|_| internal())?,
+    ))
 }
 
 fn internal() -> KmsError {

@@ -57,7 +57,10 @@ impl Key {
 }
 
 pub(super) fn pending(arn: &str) -> KmsError {
-    KmsError::new("KMSInvalidStateException", format!("{arn} is pending deletion."))
+    KmsError::new(
+        "KMSInvalidStateException",
+        format!("{arn} is pending deletion."),
+    )
 }
 
 /// Keys by id, and aliases.
@@ -131,7 +134,10 @@ fn not_found(id: &str) -> KmsError {
 }
 
 /// Fresh random bytes. The system's generator failing is nothing a local tool can answer for.
-#[expect(clippy::expect_used, reason = "no entropy means no key; there is nothing to fall back to")]
+#[expect(
+    clippy::expect_used,
+    reason = "no entropy means no key; there is nothing to fall back to"
+)]
 pub(super) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).expect("the system gives random bytes");
@@ -141,7 +147,14 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
 /// A random UUID, version 4.
 pub(crate) fn uuid() -> String {
     let hex = data_encoding::HEXLOWER.encode(&random::<16>());
-    format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+    format!(
+        "{}-{}-4{}-a{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..]
+    )
 }
 
 /// Seconds since the epoch, as the JSON protocol writes dates.

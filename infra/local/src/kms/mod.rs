@@ -91,7 +91,9 @@ impl Kms {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Keyring> {
         // A panic while holding the lock is a bug of this crate; the map itself stays whole.
-        self.keyring.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.keyring
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -30,15 +30,24 @@ pub(super) fn run(keyring: &mut Keyring, action: &str, request: &Value) -> Resul
             }
             let key = keyring.find(key_id()?)?.usable()?;
             let sealed = blob::seal(key, &context(request, "EncryptionContext")?, &plaintext)?;
-            Ok(json!({"CiphertextBlob": BASE64.encode(&sealed), "KeyId": key.arn(),
-                "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}))
+            Ok(
+                json!({"CiphertextBlob": BASE64.encode(&sealed), "KeyId": key.arn(),
+                "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}),
+            )
         }
         "Decrypt" => {
             let sealed = bytes(request, "CiphertextBlob")?;
             let named = request["KeyId"].as_str();
-            let (key, opened) = open(keyring, named, &context(request, "EncryptionContext")?, &sealed)?;
-            Ok(json!({"Plaintext": BASE64.encode(&opened), "KeyId": key.arn(),
-                "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}))
+            let (key, opened) = open(
+                keyring,
+                named,
+                &context(request, "EncryptionContext")?,
+                &sealed,
+            )?;
+            Ok(
+                json!({"Plaintext": BASE64.encode(&opened), "KeyId": key.arn(),
+                "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}),
+            )
         }
         "ReEncrypt" => re_encrypt(keyring, request),
         "EnableKey" => set_state(keyring, key_id()?, State::Enabled),
@@ -63,8 +72,10 @@ pub(super) fn run(keyring: &mut Keyring, action: &str, request: &Value) -> Resul
         }
         "GetKeyRotationStatus" => {
             let key = keyring.find(key_id()?)?;
-            Ok(json!({"KeyId": key.arn(), "KeyRotationEnabled": key.rotates_every.is_some(),
-                "RotationPeriodInDays": key.rotates_every}))
+            Ok(
+                json!({"KeyId": key.arn(), "KeyRotationEnabled": key.rotates_every.is_some(),
+                "RotationPeriodInDays": key.rotates_every}),
+            )
         }
         "CreateAlias" => {
             keyring.alias(text(request, "AliasName")?, text(request, "TargetKeyId")?)?;
@@ -82,11 +93,18 @@ pub(super) fn run(keyring: &mut Keyring, action: &str, request: &Value) -> Resul
 }
 
 fn generate(keyring: &Keyring, request: &Value, with_plaintext: bool) -> Result<Value, KmsError> {
-    let length = match (request["KeySpec"].as_str(), request["NumberOfBytes"].as_u64()) {
+    let length = match (
+        request["KeySpec"].as_str(),
+        request["NumberOfBytes"].as_u64(),
+    ) {
         (Some("AES_256"), None) => 32,
         (Some("AES_128"), None) => 16,
         (None, Some(count @ 1..=1024)) => count as usize,
-        _ => return Err(KmsError::invalid("Please specify either number of bytes or key spec.")),
+        _ => {
+            return Err(KmsError::invalid(
+                "Please specify either number of bytes or key spec.",
+            ));
+        }
     };
     let key = keyring.find(text(request, "KeyId")?)?.usable()?;
     let plaintext = &random::<1024>()[..length];
@@ -106,7 +124,9 @@ fn open<'a>(
     sealed: &[u8],
 ) -> Result<(&'a Key, Vec<u8>), KmsError> {
     let refused = || KmsError::new("InvalidCiphertextException", "");
-    let made_by = keyring.find(&blob::key_id(sealed).ok_or_else(refused)?).map_err(|_| refused())?;
+    let made_by = keyring
+        .find(&blob::key_id(sealed).ok_or_else(refused)?)
+        .map_err(|_| refused())?;
     if let Some(name) = named
         && keyring.find(name)?.id != made_by.id
     {
@@ -128,10 +148,16 @@ fn re_encrypt(keyring: &Keyring, request: &Value) -> Result<Value, KmsError> {
         &sealed,
     )?;
     let target = keyring.find(text(request, "DestinationKeyId")?)?.usable()?;
-    let sealed = blob::seal(target, &context(request, "DestinationEncryptionContext")?, &opened)?;
-    Ok(json!({"CiphertextBlob": BASE64.encode(&sealed), "SourceKeyId": source.arn(),
+    let sealed = blob::seal(
+        target,
+        &context(request, "DestinationEncryptionContext")?,
+        &opened,
+    )?;
+    Ok(
+        json!({"CiphertextBlob": BASE64.encode(&sealed), "SourceKeyId": source.arn(),
         "KeyId": target.arn(), "SourceEncryptionAlgorithm": "SYMMETRIC_DEFAULT",
-        "DestinationEncryptionAlgorithm": "SYMMETRIC_DEFAULT"}))
+        "DestinationEncryptionAlgorithm": "SYMMETRIC_DEFAULT"}),
+    )
 }
 
 fn set_state(keyring: &mut Keyring, name: &str, state: State) -> Result<Value, KmsError> {
@@ -146,7 +172,9 @@ fn set_state(keyring: &mut Keyring, name: &str, state: State) -> Result<Value, K
 fn schedule_deletion(keyring: &mut Keyring, request: &Value) -> Result<Value, KmsError> {
     let days = request["PendingWindowInDays"].as_u64().unwrap_or(30);
     if !(7..=30).contains(&days) {
-        return Err(KmsError::invalid("PendingWindowInDays must be between 7 and 30"));
+        return Err(KmsError::invalid(
+            "PendingWindowInDays must be between 7 and 30",
+        ));
     }
     let key = keyring.find_mut(text(request, "KeyId")?)?;
     if key.state == State::PendingDeletion {
@@ -154,8 +182,10 @@ fn schedule_deletion(keyring: &mut Keyring, request: &Value) -> Result<Value, Km
     }
     key.state = State::PendingDeletion;
     key.deletion = Some(now() + days as f64 * DAY);
-    Ok(json!({"KeyId": key.arn(), "DeletionDate": key.deletion, "KeyState": key.state.name(),
-        "PendingWindowInDays": days}))
+    Ok(
+        json!({"KeyId": key.arn(), "DeletionDate": key.deletion, "KeyState": key.state.name(),
+        "PendingWindowInDays": days}),
+    )
 }
 
 fn metadata(key: &Key) -> Value {
@@ -174,9 +204,14 @@ fn metadata(key: &Key) -> Value {
 }
 
 fn text<'a>(request: &'a Value, name: &str) -> Result<&'a str, KmsError> {
-    request[name].as_str().filter(|text| !text.is_empty()).ok_or_else(|| {
-        KmsError::invalid(format!("Value null at '{name}' failed to satisfy constraint: Member must not be null"))
-    })
+    request[name]
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| {
+            KmsError::invalid(format!(
+                "Value null at '{name}' failed to satisfy constraint: Member must not be null"
+            ))
+        })
 }
 
 fn bytes(request: &Value, name: &str) -> Result<Vec<u8>, KmsError> {

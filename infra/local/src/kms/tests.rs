@@ -26,7 +26,10 @@ impl Bench {
     }
 
     fn call(&self, action: &str, request: &Value) -> Result<Value, super::KmsError> {
-        self.kms.handle(&format!("TrentService.{action}"), request.to_string().as_bytes())
+        self.kms.handle(
+            &format!("TrentService.{action}"),
+            request.to_string().as_bytes(),
+        )
     }
 
     fn data_key(&self) -> (String, String) {
@@ -58,23 +61,60 @@ fn what_kms_refuses_is_refused_in_its_words() {
     let context = json!({"a": "1", "b": "2"});
     let mut bytes = BASE64.decode(blob.as_bytes()).unwrap();
     let cases = [
-        ("wrong context", json!({"CiphertextBlob": blob, "EncryptionContext": {"a": "1", "b": "3"}}), "InvalidCiphertextException"),
+        (
+            "wrong context",
+            json!({"CiphertextBlob": blob, "EncryptionContext": {"a": "1", "b": "3"}}),
+            "InvalidCiphertextException",
+        ),
         // Without length prefixes these two contexts would read alike.
-        ("shifted context", json!({"CiphertextBlob": blob, "EncryptionContext": {"a1": "", "b": "2"}}), "InvalidCiphertextException"),
-        ("no context", json!({"CiphertextBlob": blob}), "InvalidCiphertextException"),
-        ("other key", json!({"CiphertextBlob": blob, "EncryptionContext": context, "KeyId": bench.other}), "IncorrectKeyException"),
-        ("unknown key", json!({"CiphertextBlob": blob, "EncryptionContext": context, "KeyId": "nowhere"}), "NotFoundException"),
-        ("not a blob", json!({"CiphertextBlob": "AAAA", "EncryptionContext": context}), "InvalidCiphertextException"),
-        ("no blob", json!({"EncryptionContext": context}), "ValidationException"),
-        ("not base64", json!({"CiphertextBlob": "?", "EncryptionContext": context}), "SerializationException"),
+        (
+            "shifted context",
+            json!({"CiphertextBlob": blob, "EncryptionContext": {"a1": "", "b": "2"}}),
+            "InvalidCiphertextException",
+        ),
+        (
+            "no context",
+            json!({"CiphertextBlob": blob}),
+            "InvalidCiphertextException",
+        ),
+        (
+            "other key",
+            json!({"CiphertextBlob": blob, "EncryptionContext": context, "KeyId": bench.other}),
+            "IncorrectKeyException",
+        ),
+        (
+            "unknown key",
+            json!({"CiphertextBlob": blob, "EncryptionContext": context, "KeyId": "nowhere"}),
+            "NotFoundException",
+        ),
+        (
+            "not a blob",
+            json!({"CiphertextBlob": "AAAA", "EncryptionContext": context}),
+            "InvalidCiphertextException",
+        ),
+        (
+            "no blob",
+            json!({"EncryptionContext": context}),
+            "ValidationException",
+        ),
+        (
+            "not base64",
+            json!({"CiphertextBlob": "?", "EncryptionContext": context}),
+            "SerializationException",
+        ),
     ];
     for (name, request, code) in cases {
         assert_eq!(bench.code("Decrypt", request), code, "{name}");
     }
     for at in 0..bytes.len() {
         bytes[at] ^= 1;
-        let request = json!({"CiphertextBlob": BASE64.encode(&bytes), "EncryptionContext": context});
-        assert_eq!(bench.code("Decrypt", request), "InvalidCiphertextException", "byte {at}");
+        let request =
+            json!({"CiphertextBlob": BASE64.encode(&bytes), "EncryptionContext": context});
+        assert_eq!(
+            bench.code("Decrypt", request),
+            "InvalidCiphertextException",
+            "byte {at}"
+        );
         bytes[at] ^= 1;
     }
 }
@@ -87,18 +127,33 @@ fn a_key_that_is_off_neither_seals_nor_opens() {
     let generate = json!({"KeyId": bench.key, "KeySpec": "AES_256"});
     bench.ok("DisableKey", json!({"KeyId": bench.key}));
     assert_eq!(bench.code("Decrypt", decrypt.clone()), "DisabledException");
-    assert_eq!(bench.code("GenerateDataKey", generate.clone()), "DisabledException");
+    assert_eq!(
+        bench.code("GenerateDataKey", generate.clone()),
+        "DisabledException"
+    );
     bench.ok("EnableKey", json!({"KeyId": bench.key}));
     bench.ok("Decrypt", decrypt.clone());
-    bench.ok("ScheduleKeyDeletion", json!({"KeyId": bench.key, "PendingWindowInDays": 7}));
-    assert_eq!(bench.code("Decrypt", decrypt.clone()), "KMSInvalidStateException");
-    assert_eq!(bench.code("EnableKey", json!({"KeyId": bench.key})), "KMSInvalidStateException");
+    bench.ok(
+        "ScheduleKeyDeletion",
+        json!({"KeyId": bench.key, "PendingWindowInDays": 7}),
+    );
+    assert_eq!(
+        bench.code("Decrypt", decrypt.clone()),
+        "KMSInvalidStateException"
+    );
+    assert_eq!(
+        bench.code("EnableKey", json!({"KeyId": bench.key})),
+        "KMSInvalidStateException"
+    );
     bench.ok("CancelKeyDeletion", json!({"KeyId": bench.key}));
     assert_eq!(bench.code("Decrypt", decrypt), "DisabledException");
     let state = &bench.ok("DescribeKey", json!({"KeyId": bench.key}))["KeyMetadata"]["KeyState"];
     assert_eq!(state, "Disabled");
     let request = json!({"KeyId": bench.other, "PendingWindowInDays": 3});
-    assert_eq!(bench.code("ScheduleKeyDeletion", request), "ValidationException");
+    assert_eq!(
+        bench.code("ScheduleKeyDeletion", request),
+        "ValidationException"
+    );
 }
 
 #[test]
@@ -116,10 +171,16 @@ fn re_encrypt_moves_a_blob_to_another_key_and_context() {
     );
     assert_eq!(opened["Plaintext"], plain);
     request["SourceKeyId"] = bench.other.clone().into();
-    assert_eq!(bench.code("ReEncrypt", request.clone()), "IncorrectKeyException");
+    assert_eq!(
+        bench.code("ReEncrypt", request.clone()),
+        "IncorrectKeyException"
+    );
     request["SourceKeyId"] = bench.key.clone().into();
     request["SourceEncryptionContext"] = json!({});
-    assert_eq!(bench.code("ReEncrypt", request), "InvalidCiphertextException");
+    assert_eq!(
+        bench.code("ReEncrypt", request),
+        "InvalidCiphertextException"
+    );
 }
 
 #[test]
@@ -134,14 +195,20 @@ fn rotation_keeps_what_was_sealed_before() {
 #[test]
 fn keys_answer_to_id_arn_and_alias() {
     let bench = bench();
-    bench.ok("CreateAlias", json!({"AliasName": "alias/tokens", "TargetKeyId": bench.key}));
+    bench.ok(
+        "CreateAlias",
+        json!({"AliasName": "alias/tokens", "TargetKeyId": bench.key}),
+    );
     let arn = bench.kms.key_arn(&bench.key).unwrap();
     let alias_arn = arn.replace(&format!("key/{}", bench.key), "alias/tokens");
     for name in [bench.key.as_str(), &arn, "alias/tokens", &alias_arn] {
         let found = bench.ok("DescribeKey", json!({"KeyId": name}));
         assert_eq!(found["KeyMetadata"]["Arn"], arn, "{name}");
     }
-    assert_eq!(bench.code("DescribeKey", json!({"KeyId": "alias/none"})), "NotFoundException");
+    assert_eq!(
+        bench.code("DescribeKey", json!({"KeyId": "alias/none"})),
+        "NotFoundException"
+    );
     let again = json!({"AliasName": "alias/tokens", "TargetKeyId": bench.key});
     assert_eq!(bench.code("CreateAlias", again), "AlreadyExistsException");
 }
@@ -158,8 +225,15 @@ fn data_key_sizes_are_checked() {
     ] {
         let mut request = request;
         request["KeyId"] = bench.key.clone().into();
-        assert_eq!(bench.call("GenerateDataKey", &request).is_ok(), fine, "{request}");
+        assert_eq!(
+            bench.call("GenerateDataKey", &request).is_ok(),
+            fine,
+            "{request}"
+        );
     }
-    let bare = bench.ok("GenerateDataKeyWithoutPlaintext", json!({"KeyId": bench.key, "KeySpec": "AES_256"}));
+    let bare = bench.ok(
+        "GenerateDataKeyWithoutPlaintext",
+        json!({"KeyId": bench.key, "KeySpec": "AES_256"}),
+    );
     assert!(bare.get("Plaintext").is_none());
 }

@@ -31,12 +31,19 @@ pub(super) fn verdict(answer: &[u8], ids: &BTreeSet<String>) -> Verdict {
     };
     let mut failed = BTreeSet::new();
     for failure in failures {
-        match failure["itemIdentifier"].as_str().filter(|id| ids.contains(*id)) {
+        match failure["itemIdentifier"]
+            .as_str()
+            .filter(|id| ids.contains(*id))
+        {
             Some(id) => failed.insert(id.to_owned()),
             None => return Verdict::AllFailed,
         };
     }
-    if failed.is_empty() { Verdict::Done } else { Verdict::Failed(failed) }
+    if failed.is_empty() {
+        Verdict::Done
+    } else {
+        Verdict::Failed(failed)
+    }
 }
 
 #[cfg(test)]
@@ -46,19 +53,38 @@ mod tests {
     #[test]
     fn verdicts() {
         let ids: BTreeSet<String> = ["a", "b"].map(str::to_owned).into();
-        let failed = |ids: &[&str]| Verdict::Failed(ids.iter().map(|id| (*id).to_owned()).collect());
+        let failed =
+            |ids: &[&str]| Verdict::Failed(ids.iter().map(|id| (*id).to_owned()).collect());
         for (answer, expected) in [
             ("", Verdict::Done),
             ("null", Verdict::Done),
             ("{}", Verdict::Done),
             (r#"{"batchItemFailures": []}"#, Verdict::Done),
             (r#"{"batchItemFailures": null}"#, Verdict::Done),
-            (r#"{"batchItemFailures": [{"itemIdentifier": "a"}]}"#, failed(&["a"])),
-            (r#"{"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]}"#, failed(&["a", "b"])),
-            (r#"{"batchItemFailures": [{"itemIdentifier": ""}]}"#, Verdict::AllFailed),
-            (r#"{"batchItemFailures": [{"itemIdentifier": null}]}"#, Verdict::AllFailed),
-            (r#"{"batchItemFailures": [{"identifier": "a"}]}"#, Verdict::AllFailed),
-            (r#"{"batchItemFailures": [{"itemIdentifier": "c"}]}"#, Verdict::AllFailed),
+            (
+                r#"{"batchItemFailures": [{"itemIdentifier": "a"}]}"#,
+                failed(&["a"]),
+            ),
+            (
+                r#"{"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]}"#,
+                failed(&["a", "b"]),
+            ),
+            (
+                r#"{"batchItemFailures": [{"itemIdentifier": ""}]}"#,
+                Verdict::AllFailed,
+            ),
+            (
+                r#"{"batchItemFailures": [{"itemIdentifier": null}]}"#,
+                Verdict::AllFailed,
+            ),
+            (
+                r#"{"batchItemFailures": [{"identifier": "a"}]}"#,
+                Verdict::AllFailed,
+            ),
+            (
+                r#"{"batchItemFailures": [{"itemIdentifier": "c"}]}"#,
+                Verdict::AllFailed,
+            ),
             (r#"{"batchItemFailures": 1}"#, Verdict::AllFailed),
             ("not json", Verdict::AllFailed),
         ] {

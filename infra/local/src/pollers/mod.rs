@@ -6,7 +6,10 @@ mod stream;
 
 use std::sync::Arc;
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{Notify, OwnedRwLockReadGuard, RwLock},
+    task::JoinHandle,
+};
 
 use crate::{
     aws::Aws,
@@ -19,7 +22,29 @@ use crate::{
 #[derive(Debug)]
 pub struct Pollers {
     running: Vec<JoinHandle<()>>,
-    enabled: watch::Sender<bool>,
+    gate: Gate,
+}
+
+/// Open while records may be taken. A poller holds it while it takes some, so that whoever closes
+/// it knows when none is taken any more.
+#[derive(Debug, Clone)]
+struct Gate {
+    open: Arc<RwLock<bool>>,
+    changed: Arc<Notify>,
+}
+
+impl Gate {
+    async fn enter(&self) -> OwnedRwLockReadGuard<bool> {
+        loop {
+            let changed = self.changed.notified();
+            let guard = Arc::clone(&self.open).read_owned().await;
+            if *guard {
+                return guard;
+            }
+            drop(guard);
+            changed.await;
+        }
+    }
 }
 
 /// What every poller needs.
@@ -29,13 +54,22 @@ struct Poller {
     host: Host,
     proxy: Arc<Proxy>,
     source: EventSource,
-    enabled: watch::Receiver<bool>,
+    gate: Gate,
 }
 
 impl Pollers {
     /// Starts one poller for each mapping.
-    pub fn start(aws: &Aws, host: &Host, proxy: &Arc<Proxy>, sources: &[EventSource]) -> Self {
-        let enabled = watch::Sender::new(true);
+    pub fn start(
+        aws: &Aws,
+        host: &Host,
+        proxy: &Arc<Proxy>,
+        sources: &[EventSource],
+        enabled: bool,
+    ) -> Self {
+        let gate = Gate {
+            open: Arc::new(RwLock::new(enabled)),
+            changed: Arc::default(),
+        };
         let running = sources
             .iter()
             .map(|source| {
@@ -44,7 +78,7 @@ impl Pollers {
                     host: host.clone(),
                     proxy: Arc::clone(proxy),
                     source: source.clone(),
-                    enabled: enabled.subscribe(),
+                    gate: gate.clone(),
                 };
                 match source.kind {
                     SourceKind::Queue => tokio::spawn(queue::run(poller)),
@@ -52,12 +86,14 @@ impl Pollers {
                 }
             })
             .collect();
-        Self { running, enabled }
+        Self { running, gate }
     }
 
-    /// Stops taking records (running invocations end), or takes them again.
-    pub fn set_enabled(&self, enabled: bool) {
-        self.enabled.send_replace(enabled);
+    /// Stops taking records (running invocations end), or takes them again. After it returns from
+    /// stopping, no poller touches its queue.
+    pub async fn set_enabled(&self, enabled: bool) {
+        *self.gate.open.write().await = enabled;
+        self.gate.changed.notify_waiters();
     }
 }
 
@@ -77,11 +113,7 @@ impl Poller {
             encryption_context: std::collections::BTreeMap::new(),
             status: 200,
             elapsed: std::time::Duration::ZERO,
+            by_poller: true,
         });
-    }
-
-    async fn until_enabled(&mut self) {
-        // The sender lives as long as the stack; with it gone this task is aborted.
-        drop(self.enabled.wait_for(|enabled| *enabled).await);
     }
 }

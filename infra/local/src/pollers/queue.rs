@@ -18,22 +18,22 @@ use crate::aws::{ACCOUNT, REGION};
 
 /// SQS gives at most so many messages a call.
 const RECEIVE_LIMIT: usize = 10;
-/// How long one receive call waits for a message.
-const LONG_POLL_SECONDS: u64 = 20;
-/// The pause after a receive call that failed.
-const AFTER_ERROR: Duration = Duration::from_millis(200);
+/// How often a queue is asked when nobody rang. Not a long poll: the process behind goes on with
+/// one whose caller has left, and would swallow a message.
+const PAUSE: Duration = Duration::from_millis(200);
 
-pub(super) async fn run(mut poller: Poller) {
+pub(super) async fn run(poller: Poller) {
     let running = Arc::new(Semaphore::new(poller.source.concurrency));
+    let bell = poller.proxy.bell(&poller.source.arn);
     loop {
-        poller.until_enabled().await;
-        let Ok(permit) = Arc::clone(&running).acquire_owned().await else { return };
-        let mut enabled = poller.enabled.clone();
-        let batch = tokio::select! {
-            batch = gather(&poller) => batch,
-            _ = enabled.wait_for(|enabled| !enabled) => continue,
+        let Ok(permit) = Arc::clone(&running).acquire_owned().await else {
+            return;
         };
+        let guard = poller.gate.enter().await;
+        let batch = gather(&poller).await;
+        drop(guard);
         if batch.is_empty() {
+            drop(tokio::time::timeout(PAUSE, bell.notified()).await);
             continue;
         }
         let poller = poller.clone();
@@ -44,46 +44,52 @@ pub(super) async fn run(mut poller: Poller) {
     }
 }
 
-/// One batch: the first messages to come, and with a batch window those that come within it.
+/// One batch: what is there, and with a batch window what comes within it.
 async fn gather(poller: &Poller) -> Vec<Value> {
     let size = poller.source.batch_size;
-    let mut batch = receive(poller, size, LONG_POLL_SECONDS).await;
+    let mut batch = receive(poller, size).await;
     let window = poller.source.window;
     if batch.is_empty() || window.is_zero() {
         return batch;
     }
     let until = Instant::now() + window;
     while batch.len() < size && Instant::now() < until {
-        let left = (until - Instant::now()).as_secs();
-        let more = receive(poller, size - batch.len(), left).await;
-        if more.is_empty() && left == 0 {
-            break;
+        let more = receive(poller, size - batch.len()).await;
+        if more.is_empty() {
+            tokio::time::sleep_until(until.min(Instant::now() + PAUSE)).await;
         }
         batch.extend(more);
     }
     batch
 }
 
-async fn receive(poller: &Poller, count: usize, wait: u64) -> Vec<Value> {
-    let request = json!({
-        "QueueUrl": url(poller), "MaxNumberOfMessages": count.min(RECEIVE_LIMIT),
-        "WaitTimeSeconds": wait, "AttributeNames": ["All"], "MessageAttributeNames": ["All"],
-    });
-    match poller.aws.json("sqs", "AmazonSQS.ReceiveMessage", &request).await {
-        Ok(answer) => {
-            let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
-            if !messages.is_empty() {
-                poller.record("sqs:ReceiveMessage");
-                // Lambda asks for it to scale; there is nothing to learn from it here.
-                poller.record("sqs:GetQueueAttributes");
-            }
-            messages
+/// One call, or without a window as many as fill the batch: SQS gives ten messages a call.
+async fn receive(poller: &Poller, count: usize) -> Vec<Value> {
+    let mut messages = Vec::new();
+    while messages.len() < count {
+        let request = json!({
+            "QueueUrl": url(poller), "MaxNumberOfMessages": (count - messages.len()).min(RECEIVE_LIMIT),
+            "WaitTimeSeconds": 0, "AttributeNames": ["All"], "MessageAttributeNames": ["All"],
+        });
+        // A call that fails is one that found nothing: the next round tries again.
+        let answer = poller
+            .aws
+            .json("sqs", "AmazonSQS.ReceiveMessage", &request)
+            .await;
+        let Ok(Value::Array(received)) = answer.map(|mut answer| answer["Messages"].take()) else {
+            break;
+        };
+        if received.is_empty() {
+            break;
         }
-        Err(_) => {
-            tokio::time::sleep(AFTER_ERROR).await;
-            Vec::new()
-        }
+        messages.extend(received);
     }
+    if !messages.is_empty() {
+        poller.record("sqs:ReceiveMessage");
+        // Lambda asks for it to scale; there is nothing to learn from it here.
+        poller.record("sqs:GetQueueAttributes");
+    }
+    messages
 }
 
 async fn process(poller: &Poller, batch: Vec<Value>) {
@@ -95,9 +101,15 @@ async fn process(poller: &Poller, batch: Vec<Value>) {
         })
         .collect();
     let ids: BTreeSet<String> = receipts.keys().cloned().collect();
-    let records: Vec<Value> = batch.iter().map(|message| record(message, &poller.source.arn)).collect();
+    let records: Vec<Value> = batch
+        .iter()
+        .map(|message| record(message, &poller.source.arn))
+        .collect();
     let event = json!({"Records": records});
-    let invoked = poller.host.invoke(&poller.source.function, Bytes::from(event.to_string())).await;
+    let invoked = poller
+        .host
+        .invoke(&poller.source.function, Bytes::from(event.to_string()))
+        .await;
     let answer = invoked.ok().and_then(|invocation| invocation.result.ok());
     let failed = match answer {
         // What failed stays in flight until its visibility ends, as on Lambda.
@@ -109,7 +121,10 @@ async fn process(poller: &Poller, batch: Vec<Value>) {
         },
         Some(_) => BTreeSet::new(),
     };
-    let done: Vec<_> = receipts.iter().filter(|(id, _)| !failed.contains(*id)).collect();
+    let done: Vec<_> = receipts
+        .iter()
+        .filter(|(id, _)| !failed.contains(*id))
+        .collect();
     for chunk in done.chunks(RECEIVE_LIMIT) {
         let entries: Vec<_> = chunk
             .iter()
@@ -119,7 +134,12 @@ async fn process(poller: &Poller, batch: Vec<Value>) {
         let request = json!({"QueueUrl": url(poller), "Entries": entries});
         poller.record("sqs:DeleteMessage");
         // A message whose deletion fails comes again; functions must bear that anyway.
-        drop(poller.aws.json("sqs", "AmazonSQS.DeleteMessageBatch", &request).await);
+        drop(
+            poller
+                .aws
+                .json("sqs", "AmazonSQS.DeleteMessageBatch", &request)
+                .await,
+        );
     }
 }
 
@@ -147,11 +167,18 @@ fn record(message: &Value, arn: &str) -> Value {
         }
     }
     let mut message_attributes = Map::new();
-    for (name, value) in message["MessageAttributes"].as_object().into_iter().flatten() {
+    for (name, value) in message["MessageAttributes"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
         let mut shaped = json!({
             "dataType": value["DataType"], "stringListValues": [], "binaryListValues": [],
         });
-        for (theirs, ours) in [("StringValue", "stringValue"), ("BinaryValue", "binaryValue")] {
+        for (theirs, ours) in [
+            ("StringValue", "stringValue"),
+            ("BinaryValue", "binaryValue"),
+        ] {
             if let Some(text) = value.get(theirs).filter(|text| text.is_string()) {
                 shaped[ours] = text.clone();
             }

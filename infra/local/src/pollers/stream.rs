@@ -20,12 +20,12 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// The pause before a failed batch is given again.
 const RETRY: Duration = Duration::from_millis(500);
 
-pub(super) async fn run(mut poller: Poller) {
+pub(super) async fn run(poller: Poller) {
     let mut known = BTreeSet::new();
     let mut shards = JoinSet::new();
     let mut first_round = true;
     loop {
-        poller.until_enabled().await;
+        drop(poller.gate.enter().await);
         for shard in list(&poller).await {
             if known.insert(shard.clone()) {
                 // A shard that appears later is read whole, else its first records were lost.
@@ -41,23 +41,37 @@ pub(super) async fn run(mut poller: Poller) {
 async fn list(poller: &Poller) -> Vec<String> {
     let request = json!({"StreamArn": poller.source.arn});
     let target = "DynamoDBStreams_20120810.DescribeStream";
-    let answer = poller.aws.json("dynamodb", target, &request).await.unwrap_or_default();
+    let answer = poller
+        .aws
+        .json("dynamodb", target, &request)
+        .await
+        .unwrap_or_default();
     poller.record("dynamodb:DescribeStream");
-    let shards = answer["StreamDescription"]["Shards"].as_array().cloned().unwrap_or_default();
-    shards.iter().filter_map(|shard| shard["ShardId"].as_str().map(str::to_owned)).collect()
+    let shards = answer["StreamDescription"]["Shards"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    shards
+        .iter()
+        .filter_map(|shard| shard["ShardId"].as_str().map(str::to_owned))
+        .collect()
 }
 
-async fn follow(mut poller: Poller, shard: String, from_start: bool) {
+async fn follow(poller: Poller, shard: String, from_start: bool) {
     let request = json!({
         "StreamArn": poller.source.arn, "ShardId": shard,
         "ShardIteratorType": if from_start { "TRIM_HORIZON" } else { "LATEST" },
     });
     let target = "DynamoDBStreams_20120810.GetShardIterator";
-    let answer = poller.aws.json("dynamodb", target, &request).await.unwrap_or_default();
+    let answer = poller
+        .aws
+        .json("dynamodb", target, &request)
+        .await
+        .unwrap_or_default();
     poller.record("dynamodb:GetShardIterator");
     let mut iterator = answer["ShardIterator"].as_str().map(str::to_owned);
     while let Some(at) = iterator {
-        poller.until_enabled().await;
+        drop(poller.gate.enter().await);
         let request = json!({"ShardIterator": at, "Limit": poller.source.batch_size});
         let target = "DynamoDBStreams_20120810.GetRecords";
         let Ok(answer) = poller.aws.json("dynamodb", target, &request).await else {
@@ -88,7 +102,10 @@ async fn deliver(poller: &Poller, mut records: Vec<Value>) {
                 Some((record["dynamodb"]["SequenceNumber"].as_str()?.to_owned(), i))
             })
             .collect();
-        let shaped: Vec<_> = records.iter().map(|record| shape(record, &poller.source.arn)).collect();
+        let shaped: Vec<_> = records
+            .iter()
+            .map(|record| shape(record, &poller.source.arn))
+            .collect();
         let event = Bytes::from(json!({"Records": shaped}).to_string());
         let invoked = poller.host.invoke(&poller.source.function, event).await;
         let answer = invoked.ok().and_then(|invocation| invocation.result.ok());

@@ -54,13 +54,21 @@ pub enum Fault {
 impl Fault {
     /// An error answer.
     pub fn error(status: u16, code: &str) -> Self {
-        Self::Error { status, code: code.to_owned(), message: "scripted fault".to_owned() }
+        Self::Error {
+            status,
+            code: code.to_owned(),
+            message: "scripted fault".to_owned(),
+        }
     }
 
     /// The answer that a fault gives in the service's place, if it gives one: status and body.
     pub(super) fn answer(&self, service: &str) -> Option<(u16, String)> {
         let (status, code, message) = match self {
-            Self::Error { status, code, message } => (*status, code.as_str(), message.as_str()),
+            Self::Error {
+                status,
+                code,
+                message,
+            } => (*status, code.as_str(), message.as_str()),
             Self::Answer { status, body } => return Some((*status, body.to_string())),
             Self::Throttle => match service {
                 "s3" => (503, "SlowDown", "Please reduce your request rate."),
@@ -69,7 +77,11 @@ impl Fault {
                     "ProvisionedThroughputExceededException",
                     "The level of configured provisioned throughput for the table was exceeded.",
                 ),
-                "sqs" => (400, "RequestThrottled", "The request was denied due to request throttling."),
+                "sqs" => (
+                    400,
+                    "RequestThrottled",
+                    "The request was denied due to request throttling.",
+                ),
                 _ => (400, "ThrottlingException", "Rate exceeded"),
             },
             _ => return None,
@@ -109,7 +121,13 @@ impl Rule {
     /// The first call of `action` (`dynamodb:UpdateItem`; the service alone, `dynamodb:`, or any
     /// other prefix matches more).
     pub fn on(action: &str) -> Self {
-        Self { function: None, action: action.to_owned(), resource: None, first: 1, count: 1 }
+        Self {
+            function: None,
+            action: action.to_owned(),
+            resource: None,
+            first: 1,
+            count: 1,
+        }
     }
 
     /// Only calls of this function.
@@ -145,7 +163,10 @@ impl Rule {
         self.function.as_deref().is_none_or(|name| name == function)
             && request.action.starts_with(&self.action)
             && self.resource.as_deref().is_none_or(|part| {
-                request.needs.iter().any(|(_, resource)| resource.contains(part))
+                request
+                    .needs
+                    .iter()
+                    .any(|(_, resource)| resource.contains(part))
             })
     }
 }
@@ -172,8 +193,15 @@ impl Scripted {
     /// Waits until it fired `count` times, for at most `bound`.
     pub async fn wait(&self, count: usize, bound: Duration) -> Result<()> {
         let mut fired = self.0.fired.subscribe();
-        if tokio::time::timeout(bound, fired.wait_for(|n| *n >= count)).await.is_err() {
-            bail!("the fault on {} fired {} times within {bound:?}", self.0.rule.action, self.fired());
+        if tokio::time::timeout(bound, fired.wait_for(|n| *n >= count))
+            .await
+            .is_err()
+        {
+            bail!(
+                "the fault on {} fired {} times within {bound:?}",
+                self.0.rule.action,
+                self.fired()
+            );
         }
         Ok(())
     }
@@ -222,7 +250,11 @@ impl Faults {
     /// Counts the call with every matching rule and gives the first whose turn it is.
     pub(super) fn strike(&self, function: &str, request: &Request) -> Option<Scripted> {
         let mut struck = None;
-        for script in self.lock().iter().filter(|s| s.0.rule.matches(function, request)) {
+        for script in self
+            .lock()
+            .iter()
+            .filter(|s| s.0.rule.matches(function, request))
+        {
             let nth = script.0.seen.fetch_add(1, Ordering::SeqCst) + 1;
             let rule = &script.0.rule;
             if struck.is_none() && nth >= rule.first && nth - rule.first < rule.count {
@@ -250,7 +282,11 @@ mod tests {
             needs: vec![(action.to_owned(), resource.to_owned())],
             ..Request::default()
         };
-        let rule = Rule::on("dynamodb:UpdateItem").by("f").touching("table/a").nth(2).times(2);
+        let rule = Rule::on("dynamodb:UpdateItem")
+            .by("f")
+            .touching("table/a")
+            .nth(2)
+            .times(2);
         let script = faults.script(rule, Fault::DropBefore);
         let mut fired = Vec::new();
         for (function, action, resource) in [
@@ -262,7 +298,11 @@ mod tests {
             ("f", "dynamodb:UpdateItem", "table/a"),
             ("f", "dynamodb:UpdateItem", "table/a"),
         ] {
-            fired.push(faults.strike(function, &request(action, resource)).is_some());
+            fired.push(
+                faults
+                    .strike(function, &request(action, resource))
+                    .is_some(),
+            );
         }
         assert_eq!(fired, [false, false, false, false, true, true, false]);
         assert_eq!(script.fired(), 2);

@@ -35,7 +35,9 @@ pub(super) struct Upstream {
 
 impl Upstream {
     pub(super) fn new(base: &str) -> Result<Self> {
-        let authority = base.strip_prefix("http://").context("the AWS process speaks http")?;
+        let authority = base
+            .strip_prefix("http://")
+            .context("the AWS process speaks http")?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
@@ -43,7 +45,10 @@ impl Upstream {
             // Well under the server's keep-alive time, so that no pooled connection is stale.
             .pool_idle_timeout(Duration::from_secs(20))
             .build(connector);
-        Ok(Self { authority: authority.trim_end_matches('/').to_owned(), client })
+        Ok(Self {
+            authority: authority.trim_end_matches('/').to_owned(),
+            client,
+        })
     }
 
     pub(super) async fn send(&self, parts: Parts, body: Body, service: &str) -> Answer {
@@ -58,7 +63,10 @@ impl Upstream {
                 .authority(self.authority.as_str())
                 .path_and_query(path)
                 .build()?;
-            let mut request = Request::builder().method(parts.method).uri(uri).body(body)?;
+            let mut request = Request::builder()
+                .method(parts.method)
+                .uri(uri)
+                .body(body)?;
             *request.headers_mut() = without(parts.headers);
             let authorization = HeaderValue::from_str(&credential(service))?;
             request.headers_mut().insert("authorization", authorization);
@@ -80,7 +88,9 @@ fn without(headers: HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
         // A repeated header comes without its name.
-        let Some(name) = name.or_else(|| last.clone()) else { continue };
+        let Some(name) = name.or_else(|| last.clone()) else {
+            continue;
+        };
         last = Some(name.clone());
         if !DROPPED.contains(&name.as_str()) {
             kept.append(name, value);

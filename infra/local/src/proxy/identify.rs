@@ -25,7 +25,10 @@ pub(super) struct Request {
 pub(super) fn json(service: &str, target: &str, body: &[u8], kms: &Kms) -> Request {
     let operation = target.rsplit('.').next().unwrap_or_default();
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let mut request = Request { action: format!("{service}:{operation}"), ..Request::default() };
+    let mut request = Request {
+        action: format!("{service}:{operation}"),
+        ..Request::default()
+    };
     request.needs = match service {
         "dynamodb" => dynamodb(operation, &body),
         "sqs" => vec![(format!("sqs:{}", sqs_action(operation)), queue(&body))],
@@ -37,7 +40,10 @@ pub(super) fn json(service: &str, target: &str, body: &[u8], kms: &Kms) -> Reque
             kms_needs(operation, &body, kms)
         }
         "secretsmanager" => {
-            let id = body["SecretId"].as_str().or_else(|| body["Name"].as_str()).unwrap_or_default();
+            let id = body["SecretId"]
+                .as_str()
+                .or_else(|| body["Name"].as_str())
+                .unwrap_or_default();
             let arn = if id.starts_with("arn:") {
                 id.to_owned()
             } else {
@@ -94,7 +100,10 @@ fn sqs_action(operation: &str) -> &str {
 }
 
 fn queue(body: &Value) -> String {
-    let name = body["QueueUrl"].as_str().or_else(|| body["QueueName"].as_str()).unwrap_or_default();
+    let name = body["QueueUrl"]
+        .as_str()
+        .or_else(|| body["QueueName"].as_str())
+        .unwrap_or_default();
     let name = name.rsplit('/').next().unwrap_or_default();
     format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
 }
@@ -102,14 +111,22 @@ fn queue(body: &Value) -> String {
 fn kms_needs(operation: &str, body: &Value, kms: &Kms) -> Vec<(String, String)> {
     let named = |field: &str| body[field].as_str().and_then(|name| kms.key_arn(name));
     let by_blob = || {
-        let blob = BASE64.decode(body["CiphertextBlob"].as_str()?.as_bytes()).ok()?;
+        let blob = BASE64
+            .decode(body["CiphertextBlob"].as_str()?.as_bytes())
+            .ok()?;
         kms.key_of_blob(&blob)
     };
     let unknown = || format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/unknown");
     match operation {
         "ReEncrypt" => vec![
-            ("kms:ReEncryptFrom".to_owned(), by_blob().unwrap_or_else(unknown)),
-            ("kms:ReEncryptTo".to_owned(), named("DestinationKeyId").unwrap_or_else(unknown)),
+            (
+                "kms:ReEncryptFrom".to_owned(),
+                by_blob().unwrap_or_else(unknown),
+            ),
+            (
+                "kms:ReEncryptTo".to_owned(),
+                named("DestinationKeyId").unwrap_or_else(unknown),
+            ),
         ],
         _ => {
             let key = named("KeyId").or_else(by_blob).unwrap_or_else(unknown);
@@ -127,7 +144,10 @@ pub(super) fn s3(parts: &Parts) -> Request {
             .into_owned()
             .collect();
     let has = |name: &str| query.contains_key(name);
-    let copy = parts.headers.get("x-amz-copy-source").and_then(|value| value.to_str().ok());
+    let copy = parts
+        .headers
+        .get("x-amz-copy-source")
+        .and_then(|value| value.to_str().ok());
     let object = !key.is_empty();
     let (operation, permission) = match parts.method {
         Method::GET if object && has("uploadId") => ("ListParts", "ListMultipartUploadParts"),
@@ -150,14 +170,21 @@ pub(super) fn s3(parts: &Parts) -> Request {
     };
     let mut arn = format!("arn:aws:s3:::{bucket}");
     if object || operation == "DeleteObjects" {
-        arn = format!("{arn}/{}", if object { decode(key) } else { "*".to_owned() });
+        arn = format!(
+            "{arn}/{}",
+            if object { decode(key) } else { "*".to_owned() }
+        );
     }
     let mut needs = vec![(format!("s3:{permission}"), arn)];
     if let Some(source) = copy {
         let source = decode(source.trim_start_matches('/'));
         needs.push(("s3:GetObject".to_owned(), format!("arn:aws:s3:::{source}")));
     }
-    Request { action: format!("s3:{operation}"), needs, ..Request::default() }
+    Request {
+        action: format!("s3:{operation}"),
+        needs,
+        ..Request::default()
+    }
 }
 
 /// Percent-decodes a path.
@@ -166,8 +193,13 @@ pub(crate) fn decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let pair = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
-        match pair.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| bytes[at] == b'%') {
+        let pair = bytes
+            .get(at + 1..at + 3)
+            .and_then(|hex| std::str::from_utf8(hex).ok());
+        match pair
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+            .filter(|_| bytes[at] == b'%')
+        {
             Some(byte) => {
                 decoded.push(byte);
                 at += 3;
@@ -192,28 +224,94 @@ mod tests {
     use super::*;
 
     fn s3_of(method: &str, uri: &str) -> (String, String) {
-        let (parts, ()) =
-            http::Request::builder().method(method).uri(uri).body(()).unwrap().into_parts();
+        let (parts, ()) = http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .body(())
+            .unwrap()
+            .into_parts();
         let request = s3(&parts);
-        (request.action, format!("{} {}", request.needs[0].0, request.needs[0].1))
+        (
+            request.action,
+            format!("{} {}", request.needs[0].0, request.needs[0].1),
+        )
     }
 
     #[test]
     fn s3_requests() {
         for (method, uri, action, need) in [
-            ("GET", "/b/k%20x/y", "s3:GetObject", "s3:GetObject arn:aws:s3:::b/k x/y"),
-            ("HEAD", "/b/k", "s3:HeadObject", "s3:GetObject arn:aws:s3:::b/k"),
-            ("PUT", "/b/k?x-id=PutObject", "s3:PutObject", "s3:PutObject arn:aws:s3:::b/k"),
-            ("PUT", "/b/k?partNumber=1&uploadId=u", "s3:UploadPart", "s3:PutObject arn:aws:s3:::b/k"),
-            ("POST", "/b/k?uploads", "s3:CreateMultipartUpload", "s3:PutObject arn:aws:s3:::b/k"),
-            ("POST", "/b/k?uploadId=u", "s3:CompleteMultipartUpload", "s3:PutObject arn:aws:s3:::b/k"),
-            ("DELETE", "/b/k?uploadId=u", "s3:AbortMultipartUpload", "s3:AbortMultipartUpload arn:aws:s3:::b/k"),
-            ("GET", "/b/k?uploadId=u", "s3:ListParts", "s3:ListMultipartUploadParts arn:aws:s3:::b/k"),
-            ("DELETE", "/b/k", "s3:DeleteObject", "s3:DeleteObject arn:aws:s3:::b/k"),
-            ("GET", "/b?list-type=2", "s3:ListObjectsV2", "s3:ListBucket arn:aws:s3:::b"),
-            ("POST", "/b?delete", "s3:DeleteObjects", "s3:DeleteObject arn:aws:s3:::b/*"),
+            (
+                "GET",
+                "/b/k%20x/y",
+                "s3:GetObject",
+                "s3:GetObject arn:aws:s3:::b/k x/y",
+            ),
+            (
+                "HEAD",
+                "/b/k",
+                "s3:HeadObject",
+                "s3:GetObject arn:aws:s3:::b/k",
+            ),
+            (
+                "PUT",
+                "/b/k?x-id=PutObject",
+                "s3:PutObject",
+                "s3:PutObject arn:aws:s3:::b/k",
+            ),
+            (
+                "PUT",
+                "/b/k?partNumber=1&uploadId=u",
+                "s3:UploadPart",
+                "s3:PutObject arn:aws:s3:::b/k",
+            ),
+            (
+                "POST",
+                "/b/k?uploads",
+                "s3:CreateMultipartUpload",
+                "s3:PutObject arn:aws:s3:::b/k",
+            ),
+            (
+                "POST",
+                "/b/k?uploadId=u",
+                "s3:CompleteMultipartUpload",
+                "s3:PutObject arn:aws:s3:::b/k",
+            ),
+            (
+                "DELETE",
+                "/b/k?uploadId=u",
+                "s3:AbortMultipartUpload",
+                "s3:AbortMultipartUpload arn:aws:s3:::b/k",
+            ),
+            (
+                "GET",
+                "/b/k?uploadId=u",
+                "s3:ListParts",
+                "s3:ListMultipartUploadParts arn:aws:s3:::b/k",
+            ),
+            (
+                "DELETE",
+                "/b/k",
+                "s3:DeleteObject",
+                "s3:DeleteObject arn:aws:s3:::b/k",
+            ),
+            (
+                "GET",
+                "/b?list-type=2",
+                "s3:ListObjectsV2",
+                "s3:ListBucket arn:aws:s3:::b",
+            ),
+            (
+                "POST",
+                "/b?delete",
+                "s3:DeleteObjects",
+                "s3:DeleteObject arn:aws:s3:::b/*",
+            ),
         ] {
-            assert_eq!(s3_of(method, uri), (action.to_owned(), need.to_owned()), "{method} {uri}");
+            assert_eq!(
+                s3_of(method, uri),
+                (action.to_owned(), need.to_owned()),
+                "{method} {uri}"
+            );
         }
     }
 
@@ -223,19 +321,50 @@ mod tests {
         let (key, key_arn) = kms.create_key("");
         let table = |rest: &str| format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{rest}");
         for (service, target, body, needs) in [
-            ("dynamodb", "DynamoDB_20120810.Query", json!({"TableName": "t", "IndexName": "due"}),
-             vec![("dynamodb:Query", table("t/index/due"))]),
-            ("dynamodb", "DynamoDB_20120810.TransactWriteItems", json!({"TransactItems": [
+            (
+                "dynamodb",
+                "DynamoDB_20120810.Query",
+                json!({"TableName": "t", "IndexName": "due"}),
+                vec![("dynamodb:Query", table("t/index/due"))],
+            ),
+            (
+                "dynamodb",
+                "DynamoDB_20120810.TransactWriteItems",
+                json!({"TransactItems": [
                 {"Put": {"TableName": "a"}}, {"ConditionCheck": {"TableName": "b"}}, {"Update": {"TableName": "c"}}]}),
-             vec![("dynamodb:PutItem", table("a")), ("dynamodb:ConditionCheckItem", table("b")), ("dynamodb:UpdateItem", table("c"))]),
-            ("dynamodb", "DynamoDB_20120810.BatchGetItem", json!({"RequestItems": {"a": {}}}),
-             vec![("dynamodb:BatchGetItem", table("a"))]),
-            ("sqs", "AmazonSQS.SendMessageBatch", json!({"QueueUrl": "http://x/0/q"}),
-             vec![("sqs:SendMessage", format!("arn:aws:sqs:{REGION}:{ACCOUNT}:q"))]),
-            ("kms", "TrentService.GenerateDataKey", json!({"KeyId": key}),
-             vec![("kms:GenerateDataKey", key_arn)]),
-            ("secretsmanager", "secretsmanager.GetSecretValue", json!({"SecretId": "arn:aws:x"}),
-             vec![("secretsmanager:GetSecretValue", "arn:aws:x".to_owned())]),
+                vec![
+                    ("dynamodb:PutItem", table("a")),
+                    ("dynamodb:ConditionCheckItem", table("b")),
+                    ("dynamodb:UpdateItem", table("c")),
+                ],
+            ),
+            (
+                "dynamodb",
+                "DynamoDB_20120810.BatchGetItem",
+                json!({"RequestItems": {"a": {}}}),
+                vec![("dynamodb:BatchGetItem", table("a"))],
+            ),
+            (
+                "sqs",
+                "AmazonSQS.SendMessageBatch",
+                json!({"QueueUrl": "http://x/0/q"}),
+                vec![(
+                    "sqs:SendMessage",
+                    format!("arn:aws:sqs:{REGION}:{ACCOUNT}:q"),
+                )],
+            ),
+            (
+                "kms",
+                "TrentService.GenerateDataKey",
+                json!({"KeyId": key}),
+                vec![("kms:GenerateDataKey", key_arn)],
+            ),
+            (
+                "secretsmanager",
+                "secretsmanager.GetSecretValue",
+                json!({"SecretId": "arn:aws:x"}),
+                vec![("secretsmanager:GetSecretValue", "arn:aws:x".to_owned())],
+            ),
         ] {
             let request = json(service, target, body.to_string().as_bytes(), &kms);
             let expected: Vec<_> = needs.into_iter().map(|(a, r)| (a.to_owned(), r)).collect();

@@ -11,9 +11,10 @@ mod record;
 mod sigv4;
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -23,7 +24,7 @@ use http::{Request, Response, StatusCode, request::Parts};
 use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
 use crate::kms::Kms;
 use forward::Upstream;
@@ -56,6 +57,7 @@ struct Shared {
     callers: Arc<Callers>,
     faults: Faults,
     record: Record,
+    sent: Sent,
 }
 
 impl Proxy {
@@ -69,9 +71,14 @@ impl Proxy {
             callers: Arc::default(),
             faults: Faults::default(),
             record: Record::default(),
+            sent: Sent::default(),
         });
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
-        Ok(Self { address, shared, serving })
+        Ok(Self {
+            address,
+            shared,
+            serving,
+        })
     }
 
     /// The endpoint URL for functions.
@@ -89,6 +96,11 @@ impl Proxy {
         &self.shared.faults
     }
 
+    /// Rings when a function sent to the queue with this ARN.
+    pub fn bell(&self, queue: &str) -> Arc<Notify> {
+        self.shared.sent.bell(queue)
+    }
+
     /// The record of calls.
     pub fn record(&self) -> &Record {
         &self.shared.record
@@ -103,13 +115,19 @@ impl Drop for Proxy {
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
         drop(stream.set_nodelay(true));
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             let service = service_fn(|request| answer(Arc::clone(&shared), request));
             // An error is a connection that one side, or a fault, cut.
-            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+            drop(
+                http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await,
+            );
         });
     }
 }
@@ -122,28 +140,47 @@ struct Cut;
 /// A task of its own, since AWS too goes on with a call whose caller has died, and the record of
 /// such a call counts.
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer, Cut> {
-    tokio::spawn(handle(shared, request)).await.unwrap_or(Err(Cut))
+    tokio::spawn(handle(shared, request))
+        .await
+        .unwrap_or(Err(Cut))
 }
 
 async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer, Cut> {
     let (parts, body) = request.into_parts();
     if parts.method == http::Method::OPTIONS {
-        return Ok(shared.upstream.send(parts, body.map_err(Into::into).boxed_unsync(), "s3").await);
+        return Ok(shared
+            .upstream
+            .send(parts, body.map_err(Into::into).boxed_unsync(), "s3")
+            .await);
     }
     let Some(credential) = Credential::read(&parts) else {
         return Ok(refuse("s3", 403, "AccessDenied", "Access Denied"));
     };
     if credential.service == "s3" {
         let request = identify::s3(&parts);
-        return shared.call(parts, Payload::Stream(body), credential, request).await;
+        return shared
+            .call(parts, Payload::Stream(body), credential, request)
+            .await;
     }
-    let body = match http_body_util::Limited::new(body, JSON_LIMIT).collect().await {
+    let body = match http_body_util::Limited::new(body, JSON_LIMIT)
+        .collect()
+        .await
+    {
         Ok(body) => body.to_bytes(),
-        Err(_) => return Ok(refuse(&credential.service, 413, "RequestEntityTooLarge", "too large")),
+        Err(_) => {
+            return Ok(refuse(
+                &credential.service,
+                413,
+                "RequestEntityTooLarge",
+                "too large",
+            ));
+        }
     };
     let target = target(&parts);
     let request = identify::json(&credential.service, &target, &body, &shared.kms);
-    shared.call(parts, Payload::Whole(body), credential, request).await
+    shared
+        .call(parts, Payload::Whole(body), credential, request)
+        .await
 }
 
 enum Payload {
@@ -161,11 +198,21 @@ impl Shared {
     ) -> Result<Answer, Cut> {
         let service = credential.service.as_str();
         let Some(function) = self.callers.function(&credential.access_key) else {
-            return Ok(refuse(service, 403, "UnrecognizedClientException", "The security token included in the request is invalid."));
+            return Ok(refuse(
+                service,
+                403,
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+            ));
         };
         // Lambda's credentials are temporary: a caller that leaves the token out fails on AWS.
         let Some(token) = &credential.token else {
-            return Ok(refuse(service, 403, "UnrecognizedClientException", "The security token included in the request is invalid."));
+            return Ok(refuse(
+                service,
+                403,
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+            ));
         };
         let body = match &payload {
             Payload::Whole(bytes) => Some(bytes.as_ref()),
@@ -177,14 +224,22 @@ impl Shared {
         }
         let started = Instant::now();
         let scripted = self.faults.strike(&function, &request);
-        let outcome = self.play(scripted.as_ref(), token, parts, payload, service).await;
+        let outcome = self
+            .play(scripted.as_ref(), token, parts, payload, service)
+            .await;
+        if request.action.starts_with("sqs:SendMessage") {
+            self.sent.notify(&request.needs);
+        }
         self.record.add(Call {
             function,
             action: request.action,
             needs: request.needs,
             encryption_context: request.encryption_context,
-            status: outcome.as_ref().map_or(0, |answer| answer.status().as_u16()),
+            status: outcome
+                .as_ref()
+                .map_or(0, |answer| answer.status().as_u16()),
             elapsed: started.elapsed(),
+            by_poller: false,
         });
         outcome
     }
@@ -242,11 +297,15 @@ impl Shared {
                 }
             }
             Payload::Whole(body) => {
-                let body = http_body_util::Full::new(body).map_err(never).boxed_unsync();
+                let body = http_body_util::Full::new(body)
+                    .map_err(never)
+                    .boxed_unsync();
                 self.upstream.send(parts, body, service).await
             }
             Payload::Stream(body) => {
-                self.upstream.send(parts, body.map_err(Into::into).boxed_unsync(), service).await
+                self.upstream
+                    .send(parts, body.map_err(Into::into).boxed_unsync(), service)
+                    .await
             }
         }
     }
@@ -258,28 +317,60 @@ impl Shared {
     }
 }
 
+/// Bells of queues, so that a message just sent need not wait for the next round of polling.
+#[derive(Debug, Default)]
+struct Sent(Mutex<HashMap<String, Arc<Notify>>>);
+
+impl Sent {
+    fn bell(&self, queue: &str) -> Arc<Notify> {
+        let mut bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(bells.entry(queue.to_owned()).or_default())
+    }
+
+    fn notify(&self, needs: &[(String, String)]) {
+        for (_, queue) in needs {
+            self.bell(queue).notify_one();
+        }
+    }
+}
+
 /// Reads an answer to its end, so that what it stands for has surely happened.
 async fn finish(answer: Answer) {
     drop(tokio::time::timeout(Duration::from_secs(30), answer.into_body().collect()).await);
 }
 
 fn target(parts: &Parts) -> String {
-    let header = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+    let header = parts
+        .headers
+        .get("x-amz-target")
+        .and_then(|value| value.to_str().ok());
     header.unwrap_or_default().to_owned()
 }
 
 fn refuse(service: &str, status: u16, code: &str, message: &str) -> Answer {
-    let fault = Fault::Error { status, code: code.to_owned(), message: message.to_owned() };
+    let fault = Fault::Error {
+        status,
+        code: code.to_owned(),
+        message: message.to_owned(),
+    };
     let (status, body) = fault.answer(service).unwrap_or_default();
     respond(service, status, body)
 }
 
 fn respond(service: &str, status: u16, body: String) -> Answer {
-    let kind = if service == "s3" { "application/xml" } else { "application/x-amz-json-1.1" };
-    let body = http_body_util::Full::new(Bytes::from(body)).map_err(never).boxed_unsync();
+    let kind = if service == "s3" {
+        "application/xml"
+    } else {
+        "application/x-amz-json-1.1"
+    };
+    let body = http_body_util::Full::new(Bytes::from(body))
+        .map_err(never)
+        .boxed_unsync();
     let mut answer = Response::new(body);
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    answer.headers_mut().insert("content-type", http::HeaderValue::from_static(kind));
+    answer
+        .headers_mut()
+        .insert("content-type", http::HeaderValue::from_static(kind));
     answer
 }
 

@@ -26,6 +26,8 @@ pub struct Call {
     pub status: u16,
     /// From the request's head to the answer's head.
     pub elapsed: Duration,
+    /// Made by Lambda's poller under the function's role, not by the function's code.
+    pub by_poller: bool,
 }
 
 impl Call {
@@ -45,18 +47,27 @@ impl Call {
 
     /// Whether one of the ARNs it touched contains `part`.
     pub fn touches(&self, part: &str) -> bool {
-        self.needs.iter().any(|(_, resource)| resource.contains(part))
+        self.needs
+            .iter()
+            .any(|(_, resource)| resource.contains(part))
     }
 
     #[cfg(test)]
     pub(crate) fn for_test(function: &str, needs: &[(&str, &str)]) -> Self {
         Self {
             function: function.to_owned(),
-            action: needs.first().map(|(action, _)| (*action).to_owned()).unwrap_or_default(),
-            needs: needs.iter().map(|(a, r)| ((*a).to_owned(), (*r).to_owned())).collect(),
+            action: needs
+                .first()
+                .map(|(action, _)| (*action).to_owned())
+                .unwrap_or_default(),
+            needs: needs
+                .iter()
+                .map(|(a, r)| ((*a).to_owned(), (*r).to_owned()))
+                .collect(),
             encryption_context: BTreeMap::new(),
             status: 200,
             elapsed: Duration::ZERO,
+            by_poller: false,
         }
     }
 }
@@ -70,7 +81,10 @@ pub struct Record {
 
 impl Default for Record {
     fn default() -> Self {
-        Self { calls: Mutex::default(), count: watch::Sender::new(0) }
+        Self {
+            calls: Mutex::default(),
+            count: watch::Sender::new(0),
+        }
     }
 }
 
@@ -86,9 +100,19 @@ impl Record {
         self.lock().clone()
     }
 
-    /// All calls of one function so far.
+    /// All calls that one function's code made so far.
     pub fn of(&self, function: &str) -> Vec<Call> {
-        self.lock().iter().filter(|call| call.function == function).cloned().collect()
+        let by = |call: &&Call| call.function == function && !call.by_poller;
+        self.lock().iter().filter(by).cloned().collect()
+    }
+
+    /// All calls made under one function's role so far, those of its event sources included.
+    pub fn under_role_of(&self, function: &str) -> Vec<Call> {
+        self.lock()
+            .iter()
+            .filter(|call| call.function == function)
+            .cloned()
+            .collect()
     }
 
     /// Forgets all calls, so that a test counts from here.

@@ -43,14 +43,18 @@ impl Credential {
             read.signed_headers = split(query.get("X-Amz-SignedHeaders")?);
             read.signature = query.get("X-Amz-Signature")?.clone();
             read.timestamp = query.get("X-Amz-Date")?.clone();
-            read.expires = query.get("X-Amz-Expires").and_then(|text| text.parse().ok());
+            read.expires = query
+                .get("X-Amz-Expires")
+                .and_then(|text| text.parse().ok());
             read.token = query.get("X-Amz-Security-Token").cloned();
             return Some(read);
         }
         let header = text(&parts.headers, "authorization")?;
         let fields = header.strip_prefix("AWS4-HMAC-SHA256")?;
         let field = |name: &str| {
-            fields.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
+            fields
+                .split(',')
+                .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
         };
         let mut read = Self::scope(field("Credential")?)?;
         read.signed_headers = split(field("SignedHeaders")?);
@@ -102,7 +106,10 @@ impl Credential {
         };
         let hashes = body.filter(|_| payload.len() == 64).map(hex_sha256);
         if hashes.is_some_and(|hash| hash != payload) {
-            return Err(("XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed."));
+            return Err((
+                "XAmzContentSHA256Mismatch",
+                "The provided 'x-amz-content-sha256' header does not match what was computed.",
+            ));
         }
         let canonical = self.canonical(parts, &payload);
         let to_sign = format!(
@@ -118,7 +125,10 @@ impl Credential {
             key = sign(&key, part.as_bytes());
         }
         if HEXLOWER.encode(&sign(&key, to_sign.as_bytes())) != self.signature {
-            return Err(("SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your key and signing method."));
+            return Err((
+                "SignatureDoesNotMatch",
+                "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+            ));
         }
         Ok(())
     }
@@ -126,7 +136,11 @@ impl Credential {
     fn canonical(&self, parts: &Parts, payload: &str) -> String {
         let path = parts.uri.path();
         // Every service but S3 encodes the path's segments once more.
-        let path = if self.service == "s3" { path.to_owned() } else { encode(path, true) };
+        let path = if self.service == "s3" {
+            path.to_owned()
+        } else {
+            encode(path, true)
+        };
         let mut pairs: Vec<(String, String)> = parts
             .uri
             .query()
@@ -138,7 +152,10 @@ impl Credential {
             .map(|(name, value)| (encode(&decode(name), false), encode(&decode(value), false)))
             .collect();
         pairs.sort();
-        let query: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let query: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         let mut headers = String::new();
         for name in &self.signed_headers {
             let values: Vec<_> = parts
@@ -175,7 +192,9 @@ pub(super) fn unsigned_query(query: &str) -> String {
 }
 
 fn sign(key: &[u8], data: &[u8]) -> Vec<u8> {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data).as_ref().to_vec()
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data)
+        .as_ref()
+        .to_vec()
 }
 
 fn hex_sha256(data: &[u8]) -> String {

@@ -50,8 +50,8 @@ pub(crate) fn binary_name(logical: &str, body: &Value) -> String {
 pub(super) fn read(resolver: &Resolver<'_>) -> Result<BTreeMap<String, FunctionSpec>> {
     let mut functions = BTreeMap::new();
     for (logical, properties) in resolver.of_type("AWS::Lambda::Function")? {
-        let spec = one(resolver, logical, properties)
-            .with_context(|| format!("function {logical}"))?;
+        let spec =
+            one(resolver, logical, properties).with_context(|| format!("function {logical}"))?;
         functions.insert(spec.name.clone(), spec);
     }
     Ok(functions)
@@ -61,7 +61,10 @@ fn one(resolver: &Resolver<'_>, logical: &str, properties: &Value) -> Result<Fun
     let number = |name: &str, default: u64| -> Result<u64> {
         match &properties[name] {
             Value::Null => Ok(default),
-            value => resolver.text(value)?.parse().with_context(|| format!("{name} is no number")),
+            value => resolver
+                .text(value)?
+                .parse()
+                .with_context(|| format!("{name} is no number")),
         }
     };
     let environment = match &properties["Environment"]["Variables"] {

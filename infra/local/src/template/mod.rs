@@ -29,7 +29,8 @@ pub struct Template {
 impl Template {
     /// Wraps expanded JSON.
     pub fn from_json(text: &str) -> Result<Self> {
-        let root: Value = serde_json::from_str(text).context("the expanded template is not JSON")?;
+        let root: Value =
+            serde_json::from_str(text).context("the expanded template is not JSON")?;
         if !root["Resources"].is_object() {
             bail!("the expanded template has no Resources");
         }
@@ -41,7 +42,9 @@ impl Template {
     pub fn expand(python: &Path, script: &Path, template: &Path, cache: &Path) -> Result<Self> {
         let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         for path in [script, template] {
-            digest.update(&std::fs::read(path).with_context(|| format!("reading {}", path.display()))?);
+            digest.update(
+                &std::fs::read(path).with_context(|| format!("reading {}", path.display()))?,
+            );
         }
         let hash = data_encoding::HEXLOWER.encode(&digest.finish().as_ref()[..8]);
         let kept = cache.join(format!("template-{hash}.json"));
@@ -56,7 +59,10 @@ impl Template {
             .output()
             .with_context(|| format!("running {}", script.display()))?;
         if !output.status.success() {
-            bail!("expanding the template failed:\n{}", String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "expanding the template failed:\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         let text = String::from_utf8(output.stdout).context("the expansion is not UTF-8")?;
         let expanded = Self::from_json(&text)?;
@@ -76,6 +82,14 @@ impl Template {
     /// One resource by its logical id.
     pub fn resource(&self, logical: &str) -> &Value {
         &self.root["Resources"][logical]
+    }
+
+    /// The names of the functions' binaries.
+    pub fn binaries(&self) -> Vec<String> {
+        self.resources()
+            .filter(|(_, body)| body["Type"] == "AWS::Lambda::Function")
+            .map(|(logical, body)| functions::binary_name(logical, body))
+            .collect()
     }
 
     /// Parameter names with their defaults (absent where the template gives none).
@@ -110,8 +124,10 @@ impl Plan {
     /// Reads every kind of resource out of the template.
     pub fn read(resolver: &Resolver<'_>) -> Result<Self> {
         let functions = functions::read(resolver)?;
-        let by_arn: BTreeMap<String, String> =
-            functions.values().map(|spec| (spec.arn.clone(), spec.name.clone())).collect();
+        let by_arn: BTreeMap<String, String> = functions
+            .values()
+            .map(|spec| (spec.arn.clone(), spec.name.clone()))
+            .collect();
         Ok(Self {
             routes: routes::read(resolver, &by_arn)?,
             sources: triggers::sources(resolver, &functions)?,

@@ -14,20 +14,33 @@ use crate::iam::{Policy, Statement};
 pub fn policies(resolver: &Resolver<'_>) -> Result<BTreeMap<String, Policy>> {
     let mut own = BTreeMap::new();
     for (logical, properties) in resolver.of_type("AWS::IAM::ManagedPolicy")? {
-        let p = resolver.value(properties).with_context(|| format!("policy {logical}"))?;
-        own.insert(resolver.values.physical[logical].reference.clone(), p["PolicyDocument"].clone());
+        let p = resolver
+            .value(properties)
+            .with_context(|| format!("policy {logical}"))?;
+        own.insert(
+            resolver.values.physical[logical].reference.clone(),
+            p["PolicyDocument"].clone(),
+        );
     }
     let mut roles: BTreeMap<String, Policy> = BTreeMap::new();
     let mut names = BTreeMap::new();
     for (logical, properties) in resolver.of_type("AWS::IAM::Role")? {
         let physical = &resolver.values.physical[logical];
-        names.insert(physical.reference.clone(), physical.attributes["Arn"].clone());
+        names.insert(
+            physical.reference.clone(),
+            physical.attributes["Arn"].clone(),
+        );
         let policy = roles.entry(physical.attributes["Arn"].clone()).or_default();
-        let p = resolver.value(properties).with_context(|| format!("role {logical}"))?;
+        let p = resolver
+            .value(properties)
+            .with_context(|| format!("role {logical}"))?;
         for inline in list(&p["Policies"]) {
             add(policy, &inline["PolicyDocument"])?;
         }
-        for arn in list(&p["ManagedPolicyArns"]).iter().filter_map(Value::as_str) {
+        for arn in list(&p["ManagedPolicyArns"])
+            .iter()
+            .filter_map(Value::as_str)
+        {
             match own.get(arn) {
                 Some(document) => add(policy, document)?,
                 None => policy.statements.push(managed_policy(arn)?),
@@ -35,7 +48,9 @@ pub fn policies(resolver: &Resolver<'_>) -> Result<BTreeMap<String, Policy>> {
         }
     }
     for (logical, properties) in resolver.of_type("AWS::IAM::Policy")? {
-        let p = resolver.value(properties).with_context(|| format!("policy {logical}"))?;
+        let p = resolver
+            .value(properties)
+            .with_context(|| format!("policy {logical}"))?;
         for role in list(&p["Roles"]).iter().filter_map(Value::as_str) {
             if let Some(policy) = names.get(role).and_then(|arn| roles.get_mut(arn)) {
                 add(policy, &p["PolicyDocument"])?;
@@ -60,11 +75,17 @@ fn managed_policy(arn: &str) -> Result<Statement> {
     let actions: &[&str] = match arn.rsplit('/').next().unwrap_or_default() {
         "AWSLambdaBasicExecutionRole" => &["logs:*"],
         "AWSLambdaSQSQueueExecutionRole" => &[
-            "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "logs:*",
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "logs:*",
         ],
         "AWSLambdaDynamoDBExecutionRole" => &[
-            "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
-            "dynamodb:ListStreams", "logs:*",
+            "dynamodb:DescribeStream",
+            "dynamodb:GetRecords",
+            "dynamodb:GetShardIterator",
+            "dynamodb:ListStreams",
+            "logs:*",
         ],
         "AWSXRayDaemonWriteAccess" | "AWSXrayWriteOnlyAccess" => &["xray:*"],
         other => anyhow::bail!("managed policy {other} is not known to the local IAM check"),

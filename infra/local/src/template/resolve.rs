@@ -67,7 +67,9 @@ impl<'a> Resolver<'a> {
 
     /// Whether a resource's `Condition` holds (true where it has none).
     pub fn exists(&self, body: &Value) -> Result<bool> {
-        body["Condition"].as_str().map_or(Ok(true), |name| self.condition(name))
+        body["Condition"]
+            .as_str()
+            .map_or(Ok(true), |name| self.condition(name))
     }
 
     /// The value of a named condition.
@@ -123,9 +125,7 @@ impl<'a> Resolver<'a> {
             "Fn::GetAtt" => {
                 let path = match argument {
                     Value::String(dotted) => dotted.clone(),
-                    Value::Array(parts) => {
-                        parts.iter().map(plain).collect::<Vec<_>>().join(".")
-                    }
+                    Value::Array(parts) => parts.iter().map(plain).collect::<Vec<_>>().join("."),
                     _ => bail!("Fn::GetAtt takes a text or a list"),
                 };
                 self.lookup(&path)?.into()
@@ -134,24 +134,46 @@ impl<'a> Resolver<'a> {
             "Fn::Join" => {
                 let (delimiter, items) = pair(argument)?;
                 let items = self.value(items)?;
-                let items = items.as_array().ok_or_else(|| anyhow!("Fn::Join takes a list"))?;
-                items.iter().map(plain).collect::<Vec<_>>().join(&plain(delimiter)).into()
+                let items = items
+                    .as_array()
+                    .ok_or_else(|| anyhow!("Fn::Join takes a list"))?;
+                items
+                    .iter()
+                    .map(plain)
+                    .collect::<Vec<_>>()
+                    .join(&plain(delimiter))
+                    .into()
             }
             "Fn::Split" => {
                 let (delimiter, text) = pair(argument)?;
                 let text = self.text(text)?;
-                text.split(plain(delimiter).as_str()).map(str::to_owned).collect::<Vec<_>>().into()
+                text.split(plain(delimiter).as_str())
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+                    .into()
             }
             "Fn::Select" => {
                 let (index, items) = pair(argument)?;
-                let index: usize = self.text(index)?.parse().context("Fn::Select takes a number")?;
+                let index: usize = self
+                    .text(index)?
+                    .parse()
+                    .context("Fn::Select takes a number")?;
                 let items = self.value(items)?;
-                items.get(index).cloned().ok_or_else(|| anyhow!("Fn::Select beyond the list"))?
+                items
+                    .get(index)
+                    .cloned()
+                    .ok_or_else(|| anyhow!("Fn::Select beyond the list"))?
             }
             "Fn::If" => {
                 let parts = argument.as_array().map(Vec::as_slice).unwrap_or_default();
-                let [name, yes, no] = parts else { bail!("Fn::If takes three values") };
-                let chosen = if self.condition(&plain(name))? { yes } else { no };
+                let [name, yes, no] = parts else {
+                    bail!("Fn::If takes three values")
+                };
+                let chosen = if self.condition(&plain(name))? {
+                    yes
+                } else {
+                    no
+                };
                 return self.maybe(chosen);
             }
             "Fn::FindInMap" => {
@@ -183,31 +205,43 @@ impl<'a> Resolver<'a> {
             ("Condition", _) => self.condition(&plain(argument))?,
             ("Fn::Equals", [a, b]) => plain(&self.value(a)?) == plain(&self.value(b)?),
             ("Fn::Not", [a]) => !self.test(a)?,
-            ("Fn::And", all) => {
-                all.iter().map(|part| self.test(part)).collect::<Result<Vec<_>>>()?.into_iter().all(|x| x)
-            }
-            ("Fn::Or", all) => {
-                all.iter().map(|part| self.test(part)).collect::<Result<Vec<_>>>()?.into_iter().any(|x| x)
-            }
+            ("Fn::And", all) => all
+                .iter()
+                .map(|part| self.test(part))
+                .collect::<Result<Vec<_>>>()?
+                .into_iter()
+                .all(|x| x),
+            ("Fn::Or", all) => all
+                .iter()
+                .map(|part| self.test(part))
+                .collect::<Result<Vec<_>>>()?
+                .into_iter()
+                .any(|x| x),
             _ => bail!("not a condition: {body}"),
         })
     }
 
     fn reference(&self, argument: &Value) -> Result<Option<Value>> {
-        let name = argument.as_str().ok_or_else(|| anyhow!("Ref takes a name"))?;
+        let name = argument
+            .as_str()
+            .ok_or_else(|| anyhow!("Ref takes a name"))?;
         if name == "AWS::NoValue" {
             return Ok(None);
         }
-        let list = self.template.section("Parameters").and_then(|all| all.get(name)).is_some_and(
-            |parameter| {
-                parameter["Type"].as_str().is_some_and(|kind| {
-                    kind == "CommaDelimitedList" || kind.starts_with("List<")
-                })
-            },
-        );
+        let list = self
+            .template
+            .section("Parameters")
+            .and_then(|all| all.get(name))
+            .is_some_and(|parameter| {
+                parameter["Type"]
+                    .as_str()
+                    .is_some_and(|kind| kind == "CommaDelimitedList" || kind.starts_with("List<"))
+            });
         let text = self.lookup(name)?;
         if list {
-            return Ok(Some(text.split(',').map(|item| item.trim().to_owned()).collect()));
+            return Ok(Some(
+                text.split(',').map(|item| item.trim().to_owned()).collect(),
+            ));
         }
         Ok(Some(text.into()))
     }
@@ -222,17 +256,24 @@ impl<'a> Resolver<'a> {
             "AWS::StackName" => return Ok(self.values.stack.clone()),
             "AWS::StackId" => {
                 let stack = &self.values.stack;
-                return Ok(format!("arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{stack}/local"));
+                return Ok(format!(
+                    "arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{stack}/local"
+                ));
             }
             _ => {}
         }
         if let Some(value) = self.values.parameters.get(name) {
             return Ok(value.clone());
         }
-        if let Some(parameter) = self.template.section("Parameters").and_then(|all| all.get(name)) {
-            return parameter.get("Default").map(plain).ok_or_else(|| {
-                anyhow!("parameter {name} has no default and was not given")
-            });
+        if let Some(parameter) = self
+            .template
+            .section("Parameters")
+            .and_then(|all| all.get(name))
+        {
+            return parameter
+                .get("Default")
+                .map(plain)
+                .ok_or_else(|| anyhow!("parameter {name} has no default and was not given"));
         }
         let (logical, attribute) = name.split_once('.').unwrap_or((name, ""));
         let physical = self
@@ -264,7 +305,9 @@ impl<'a> Resolver<'a> {
         while let Some(start) = rest.find("${") {
             done.push_str(&rest[..start]);
             let after = &rest[start + 2..];
-            let end = after.find('}').ok_or_else(|| anyhow!("unclosed ${{ in {text}"))?;
+            let end = after
+                .find('}')
+                .ok_or_else(|| anyhow!("unclosed ${{ in {text}"))?;
             let name = after[..end].trim();
             if let Some(literal) = name.strip_prefix('!') {
                 done.push_str(&format!("${{{literal}}}"));

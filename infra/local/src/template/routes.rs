@@ -40,7 +40,16 @@ pub struct Routes {
     pub cors: Option<Value>,
 }
 
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "x-amazon-apigateway-any-method"];
+const METHODS: [&str; 8] = [
+    "get",
+    "put",
+    "post",
+    "delete",
+    "options",
+    "head",
+    "patch",
+    "x-amazon-apigateway-any-method",
+];
 
 pub(super) fn read(resolver: &Resolver<'_>, by_arn: &BTreeMap<String, String>) -> Result<Routes> {
     let mut routes = Routes::default();
@@ -52,7 +61,9 @@ pub(super) fn read(resolver: &Resolver<'_>, by_arn: &BTreeMap<String, String>) -
         routes.cors = body.get("x-amazon-apigateway-cors").cloned();
         for (path, operations) in body["paths"].as_object().into_iter().flatten() {
             for method in METHODS {
-                let Some(operation) = operations.get(method) else { continue };
+                let Some(operation) = operations.get(method) else {
+                    continue;
+                };
                 routes.routes.push(
                     route(path, method, operation, &body, by_arn)
                         .with_context(|| format!("{method} {path}"))?,
@@ -76,7 +87,10 @@ fn route(
         bail!("only payload format 2.0 is served");
     }
     // arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/FUNCTION-ARN/invocations
-    let arn = uri.split("/functions/").nth(1).and_then(|rest| rest.strip_suffix("/invocations"));
+    let arn = uri
+        .split("/functions/")
+        .nth(1)
+        .and_then(|rest| rest.strip_suffix("/invocations"));
     let function = arn
         .and_then(|arn| by_arn.get(arn))
         .with_context(|| format!("no function behind {uri:?}"))?;
@@ -101,11 +115,21 @@ fn route(
 }
 
 fn authorizers(body: &Value, routes: &mut Routes) {
-    for (name, scheme) in body["components"]["securitySchemes"].as_object().into_iter().flatten() {
+    for (name, scheme) in body["components"]["securitySchemes"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
         let jwt = &scheme["x-amazon-apigateway-authorizer"]["jwtConfiguration"];
         if let Some(issuer) = jwt["issuer"].as_str() {
             let audience = texts(&jwt["audience"]);
-            routes.authorizers.insert(name.clone(), Authorizer { issuer: issuer.to_owned(), audience });
+            routes.authorizers.insert(
+                name.clone(),
+                Authorizer {
+                    issuer: issuer.to_owned(),
+                    audience,
+                },
+            );
         }
     }
 }
@@ -113,8 +137,12 @@ fn authorizers(body: &Value, routes: &mut Routes) {
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(one) => vec![one.clone()],
-        other => {
-            other.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-        }
+        other => other
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
     }
 }

@@ -27,7 +27,10 @@ fn template() -> Template {
 
 fn values() -> Values {
     let attributes = BTreeMap::from([("Arn".to_owned(), "arn:table".to_owned())]);
-    let table = Physical { reference: "s-Table".to_owned(), attributes };
+    let table = Physical {
+        reference: "s-Table".to_owned(),
+        attributes,
+    };
     Values {
         stack: "s".to_owned(),
         parameters: BTreeMap::new(),
@@ -47,18 +50,36 @@ fn intrinsics() {
         (json!({"Ref": "AWS::StackName"}), json!("s")),
         (json!({"Fn::GetAtt": ["Table", "Arn"]}), json!("arn:table")),
         (json!({"Fn::GetAtt": "Table.Arn"}), json!("arn:table")),
-        (json!({"Fn::Sub": "${Table.Arn}/index/${!raw}-${AWS::Region}"}), json!("arn:table/index/${raw}-us-east-1")),
-        (json!({"Fn::Sub": ["${A}-${Name}", {"A": {"Ref": "Table"}}]}), json!("s-Table-x")),
-        (json!({"Fn::Join": ["/", ["a", {"Ref": "Name"}]]}), json!("a/x")),
+        (
+            json!({"Fn::Sub": "${Table.Arn}/index/${!raw}-${AWS::Region}"}),
+            json!("arn:table/index/${raw}-us-east-1"),
+        ),
+        (
+            json!({"Fn::Sub": ["${A}-${Name}", {"A": {"Ref": "Table"}}]}),
+            json!("s-Table-x"),
+        ),
+        (
+            json!({"Fn::Join": ["/", ["a", {"Ref": "Name"}]]}),
+            json!("a/x"),
+        ),
         (json!({"Fn::Split": [",", "p,q"]}), json!(["p", "q"])),
-        (json!({"Fn::Select": [1, {"Fn::Split": [",", "p,q"]}]}), json!("q")),
+        (
+            json!({"Fn::Select": [1, {"Fn::Split": [",", "p,q"]}]}),
+            json!("q"),
+        ),
         (json!({"Fn::FindInMap": ["M", "a", "b"]}), json!("c")),
         (json!({"Fn::If": ["IsX", 1, 2]}), json!(1)),
         (json!({"Fn::If": ["Not", 1, 2]}), json!(2)),
         (json!({"Fn::If": ["Either", 1, 2]}), json!(1)),
-        (json!({"a": {"Ref": "AWS::NoValue"}, "b": [{"Ref": "AWS::NoValue"}, 1]}), json!({"b": [1]})),
+        (
+            json!({"a": {"Ref": "AWS::NoValue"}, "b": [{"Ref": "AWS::NoValue"}, 1]}),
+            json!({"b": [1]}),
+        ),
         (json!({"Ref": "AWS::NoValue"}), Value::Null),
-        (json!({"Condition": {"StringEquals": {"k": {"Ref": "Name"}}}}), json!({"Condition": {"StringEquals": {"k": "x"}}})),
+        (
+            json!({"Condition": {"StringEquals": {"k": {"Ref": "Name"}}}}),
+            json!({"Condition": {"StringEquals": {"k": "x"}}}),
+        ),
     ] {
         assert_eq!(resolver.value(&given).unwrap(), expected, "{given}");
     }
@@ -81,7 +102,12 @@ fn parameters_given_win_over_defaults() {
     values.parameters.insert("Name".to_owned(), "y".to_owned());
     let resolver = Resolver::new(&template, &values);
     assert!(!resolver.condition("IsX").unwrap());
-    assert_eq!(resolver.text(&json!({"Fn::If": ["Not", {"Ref": "Name"}, 2]})).unwrap(), "y");
+    assert_eq!(
+        resolver
+            .text(&json!({"Fn::If": ["Not", {"Ref": "Name"}, 2]}))
+            .unwrap(),
+        "y"
+    );
 }
 
 #[test]
@@ -89,7 +115,11 @@ fn functions_are_named_by_their_binary() {
     for (logical, body, expected) in [
         ("OauthStartFunction", json!({}), "oauth-start"),
         ("Webhook", json!({}), "webhook"),
-        ("AFunction", json!({"Metadata": {"BuildProperties": {"Binary": "token-refresh"}}}), "token-refresh"),
+        (
+            "AFunction",
+            json!({"Metadata": {"BuildProperties": {"Binary": "token-refresh"}}}),
+            "token-refresh",
+        ),
     ] {
         assert_eq!(super::functions::binary_name(logical, &body), expected);
     }

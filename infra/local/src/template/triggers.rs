@@ -67,13 +67,18 @@ pub(super) fn sources(
 ) -> Result<Vec<EventSource>> {
     let mut sources = Vec::new();
     for (logical, properties) in resolver.of_type("AWS::Lambda::EventSourceMapping")? {
-        let p = resolver.value(properties).with_context(|| format!("mapping {logical}"))?;
+        let p = resolver
+            .value(properties)
+            .with_context(|| format!("mapping {logical}"))?;
         if p["Enabled"] == Value::Bool(false) || p["Enabled"] == "false" {
             continue;
         }
         let arn = p["EventSourceArn"].as_str().unwrap_or_default().to_owned();
         let target = p["FunctionName"].as_str().unwrap_or_default();
-        let Some(function) = functions.values().find(|f| f.physical == target || f.arn == target) else {
+        let Some(function) = functions
+            .values()
+            .find(|f| f.physical == target || f.arn == target)
+        else {
             bail!("mapping {logical} names no function of this template: {target}");
         };
         let kind = match arn.split(':').nth(2) {
@@ -90,7 +95,9 @@ pub(super) fn sources(
             function: function.name.clone(),
             batch_size: number(&p["BatchSize"]).map_or(default_batch, |n| n.max(1) as usize),
             window: Duration::from_secs(
-                number(&p["MaximumBatchingWindowInSeconds"]).unwrap_or(0).unsigned_abs(),
+                number(&p["MaximumBatchingWindowInSeconds"])
+                    .unwrap_or(0)
+                    .unsigned_abs(),
             ),
             partial: p["FunctionResponseTypes"]
                 .as_array()
@@ -117,16 +124,24 @@ pub(super) fn schedules(
         schedules.push(Schedule {
             logical: logical.to_owned(),
             function: function.clone(),
-            expression: p["ScheduleExpression"].as_str().unwrap_or_default().to_owned(),
+            expression: p["ScheduleExpression"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
             zone: zone.to_owned(),
-            input: target["Input"].as_str().map(serde_json::from_str).transpose()
+            input: target["Input"]
+                .as_str()
+                .map(serde_json::from_str)
+                .transpose()
                 .with_context(|| format!("input of {logical}"))?,
             enabled: p["State"] != "DISABLED",
         });
         Ok(())
     };
     for (logical, properties) in resolver.of_type("AWS::Events::Rule")? {
-        let p = resolver.value(properties).with_context(|| format!("rule {logical}"))?;
+        let p = resolver
+            .value(properties)
+            .with_context(|| format!("rule {logical}"))?;
         if p["ScheduleExpression"].is_string() {
             for target in p["Targets"].as_array().into_iter().flatten() {
                 add(logical, &p, target, "UTC")?;
@@ -134,8 +149,13 @@ pub(super) fn schedules(
         }
     }
     for (logical, properties) in resolver.of_type("AWS::Scheduler::Schedule")? {
-        let p = resolver.value(properties).with_context(|| format!("schedule {logical}"))?;
-        let zone = p["ScheduleExpressionTimezone"].as_str().unwrap_or("UTC").to_owned();
+        let p = resolver
+            .value(properties)
+            .with_context(|| format!("schedule {logical}"))?;
+        let zone = p["ScheduleExpressionTimezone"]
+            .as_str()
+            .unwrap_or("UTC")
+            .to_owned();
         add(logical, &p, &p["Target"], &zone)?;
     }
     Ok(schedules)

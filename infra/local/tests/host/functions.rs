@@ -9,7 +9,12 @@ use crate::harness::{BOUND, options, stack, start, wish};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_sees_what_lambda_shows_it() {
-    let stack = start(options("context").parameter("Greeting", "hello").env("EXTRA", "1")).await;
+    let stack = start(
+        options("context")
+            .parameter("Greeting", "hello")
+            .env("EXTRA", "1"),
+    )
+    .await;
     let seen = wish(&stack, "context").await;
     let environment = &seen["environment"];
     for (name, expected) in [
@@ -25,12 +30,26 @@ async fn a_function_sees_what_lambda_shows_it() {
     ] {
         assert_eq!(environment[name], expected, "{name}");
     }
-    assert!(environment["KMS_KEY_ID"].as_str().unwrap().starts_with("arn:aws:kms:"));
-    assert!(environment["SECRET"].as_str().unwrap().starts_with("arn:aws:secretsmanager:"));
+    assert!(
+        environment["KMS_KEY_ID"]
+            .as_str()
+            .unwrap()
+            .starts_with("arn:aws:kms:")
+    );
+    assert!(
+        environment["SECRET"]
+            .as_str()
+            .unwrap()
+            .starts_with("arn:aws:secretsmanager:")
+    );
     // Nothing of the surrounding process leaks in.
     assert!(environment.get("HOME").is_none());
     assert!(seen["arn"].as_str().unwrap().ends_with("-ProbeFunction"));
-    assert_eq!(wish(&stack, "context").await["process"], seen["process"], "kept warm");
+    assert_eq!(
+        wish(&stack, "context").await["process"],
+        seen["process"],
+        "kept warm"
+    );
     assert!(stack.host().peak_memory("probe").unwrap() > 1_000);
     stack.stop().await.unwrap();
 }
@@ -57,8 +76,16 @@ async fn failures_are_worded_as_lambda_words_them() {
     for (wish, kind, message) in [
         ("fail", "", "told to fail"),
         ("panic", "", "told to panic"),
-        ("exit", "Runtime.ExitError", "Runtime exited with error: exit status: 3"),
-        ("hang", "Sandbox.Timedout", "Task timed out after 1.00 seconds"),
+        (
+            "exit",
+            "Runtime.ExitError",
+            "Runtime exited with error: exit status: 3",
+        ),
+        (
+            "hang",
+            "Sandbox.Timedout",
+            "Task timed out after 1.00 seconds",
+        ),
     ] {
         let invocation = stack.invoke("probe", &json!({"do": wish})).await.unwrap();
         let error = invocation.result.unwrap_err();
@@ -67,10 +94,20 @@ async fn failures_are_worded_as_lambda_words_them() {
         // The next event finds a process again.
         crate::harness::wish(&stack, "echo").await;
     }
-    stack.host().set_environment("probe", "PROBE_BREAKS_AT_START", Some("1")).await.unwrap();
+    stack
+        .host()
+        .set_environment("probe", "PROBE_BREAKS_AT_START", Some("1"))
+        .await
+        .unwrap();
     let invocation = stack.invoke("probe", &json!({"do": "echo"})).await.unwrap();
     assert_eq!(invocation.result.unwrap_err().kind, "Runtime.ExitError");
-    assert!(stack.host().log_text("probe").unwrap().contains("told to break at the start"));
+    assert!(
+        stack
+            .host()
+            .log_text("probe")
+            .unwrap()
+            .contains("told to break at the start")
+    );
     stack.stop().await.unwrap();
 }
 
@@ -112,7 +149,10 @@ async fn schedules_fire_on_demand() {
     let stack = stack("schedule").await;
     let fired = stack.fire("probe").await.unwrap();
     assert_eq!(fired.len(), 1);
-    assert_eq!(fired[0].json().unwrap(), json!({"do": "echo", "tick": true}));
+    assert_eq!(
+        fired[0].json().unwrap(),
+        json!({"do": "echo", "tick": true})
+    );
     assert!(stack.fire("nothing").await.is_err());
     stack.stop().await.unwrap();
 }

@@ -16,7 +16,9 @@ pub(crate) async fn shared_cloud() -> Arc<Cloud> {
         let python = cloud::python(&root).unwrap();
         let text = include_str!("../fixtures/template.json");
         let template = Template::from_json(text).unwrap();
-        Cloud::with_template(&root.join(".local"), &python, template).await.unwrap()
+        Cloud::with_template(&root.join(".local"), &python, template)
+            .await
+            .unwrap()
     });
     Arc::clone(made.await)
 }
@@ -40,7 +42,12 @@ pub(crate) async fn start(options: StackOptions) -> Stack {
 
 /// Lets the probe do one thing and gives its answer.
 pub(crate) async fn wish(stack: &Stack, wish: &str) -> Value {
-    stack.invoke("probe", &json!({"do": wish})).await.unwrap().json().unwrap()
+    stack
+        .invoke("probe", &json!({"do": wish}))
+        .await
+        .unwrap()
+        .json()
+        .unwrap()
 }
 
 /// Lets the probe put one row.
@@ -52,6 +59,10 @@ pub(crate) async fn put(stack: &Stack, id: &str) -> Value {
 /// Whether a row is in the table.
 pub(crate) async fn has_row(stack: &Stack, id: &str) -> bool {
     let request = json!({"TableName": stack.table("rows").unwrap(), "Key": {"id": {"S": id}}});
-    let answer = stack.aws().json("dynamodb", "DynamoDB_20120810.GetItem", &request).await.unwrap();
+    let answer = stack
+        .aws()
+        .json("dynamodb", "DynamoDB_20120810.GetItem", &request)
+        .await
+        .unwrap();
     answer.get("Item").is_some()
 }

@@ -25,11 +25,11 @@ async fn depth(stack: &Stack, queue: &str, expected: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_failed_comes_again_and_then_is_a_dead_letter() {
     let stack = stack("partial").await;
-    stack.pollers().set_enabled(false);
+    stack.pollers().set_enabled(false).await;
     for body in ["fine-1", "fail-1", "fine-2"] {
         stack.send("work", body).await.unwrap();
     }
-    stack.pollers().set_enabled(true);
+    stack.pollers().set_enabled(true).await;
     logged(&stack, "got fail-1 for the \"2\". time").await;
     depth(&stack, "work", 0).await;
     depth(&stack, "WorkDeadLetters", 1).await;
@@ -45,10 +45,10 @@ async fn only_what_failed_comes_again_and_then_is_a_dead_letter() {
 async fn a_crash_or_a_malformed_answer_fails_the_whole_batch() {
     let stack = stack("whole").await;
     for body in ["break", "odd"] {
-        stack.pollers().set_enabled(false);
+        stack.pollers().set_enabled(false).await;
         stack.send("work", &format!("fine-{body}")).await.unwrap();
         stack.send("work", body).await.unwrap();
-        stack.pollers().set_enabled(true);
+        stack.pollers().set_enabled(true).await;
         logged(&stack, &format!("got {body} for the \"2\". time")).await;
         depth(&stack, "work", 0).await;
     }

@@ -14,7 +14,9 @@ pub struct RequestBuilder(Request);
 
 impl RequestBuilder {
     pub(super) fn new(method: Method, path_and_query: &str) -> Self {
-        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        let (path, query) = path_and_query
+            .split_once('?')
+            .unwrap_or((path_and_query, ""));
         Self(Request {
             route: format!("{method} {path}"),
             method,
@@ -48,10 +50,7 @@ impl RequestBuilder {
     /// With a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::try_from(name),
-            HeaderValue::try_from(value),
-        ) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             self.0.headers.append(name, value);
         }
         self

@@ -179,7 +179,13 @@ mod tests {
             ("u-1", "p/posts", None, "p/", Ok("u-1")),
             ("u-1", "posts service", Some("u-2"), "p/", Err(403)),
             ("u-1", "[posts stats]", None, "", Ok("u-1")),
-            ("u-1", "[\"p/service\",\"p/posts\"]", Some("u-2"), "p/", Ok("u-2")),
+            (
+                "u-1",
+                "[\"p/service\",\"p/posts\"]",
+                Some("u-2"),
+                "p/",
+                Ok("u-2"),
+            ),
             ("u-1", "postscript services", Some("u-2"), "", Err(403)),
             ("u-1", "", None, "", Err(403)),
         ] {
@@ -188,7 +194,11 @@ mod tests {
                 Ok(user.as_str().to_owned())
             });
             let got = user.as_deref().map_err(|problem| problem.status());
-            assert_eq!(got.map(str::to_owned), expected.map(str::to_owned), "{sub} {scope} {header:?}");
+            assert_eq!(
+                got.map(str::to_owned),
+                expected.map(str::to_owned),
+                "{sub} {scope} {header:?}"
+            );
         }
     }
 

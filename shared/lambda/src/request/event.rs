@@ -216,8 +216,14 @@ mod tests {
         let mut bad_body = event();
         bad_body["body"] = "not base64!".into();
         for (event, shown) in [
-            (bad_body, "the event's body is not the base64 that it is said to be"),
-            (json!({"hush": 1}), "the event is not the gateway's payload 2.0 (line 1, column 10)"),
+            (
+                bad_body,
+                "the event's body is not the base64 that it is said to be",
+            ),
+            (
+                json!({"hush": 1}),
+                "the event is not the gateway's payload 2.0 (line 1, column 10)",
+            ),
         ] {
             let error = read(&event.to_string()).unwrap_err();
             assert_eq!(error.to_string(), shown);
@@ -236,6 +242,9 @@ mod tests {
 
         let bytes = responses::typed(StatusCode::OK, "image/png", Bytes::from_static(&[0xFF]));
         let reply = Reply::of(&bytes);
-        assert_eq!((reply.body.as_str(), reply.is_base64_encoded), ("/w==", true));
+        assert_eq!(
+            (reply.body.as_str(), reply.is_base64_encoded),
+            ("/w==", true)
+        );
     }
 }

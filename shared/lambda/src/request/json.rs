@@ -6,6 +6,14 @@ use serde_json::error::Category;
 use crate::problem::Problem;
 
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // serde takes a list for a struct, field by field: nobody should come to rely on that.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::invalid(
+            ".",
+            "wrong_type",
+            "The body must be a JSON object.",
+        ));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| explain(&error.path().to_string(), error.inner()))?;
@@ -24,10 +32,13 @@ fn explain(path: &str, error: &serde_json::Error) -> Problem {
                 let sentence = "This field is needed.";
                 return Problem::invalid(join(path, field), "missing", sentence);
             }
+            if let Some(field) = quoted("duplicate field `") {
+                let sentence = "This field may come once only.";
+                return Problem::invalid(join(path, field), "repeated", sentence);
+            }
             let code = match text {
                 text if text.starts_with("unknown field") => "unknown_field",
                 text if text.starts_with("unknown variant") => "unknown_value",
-                text if text.starts_with("duplicate field") => "repeated",
                 text if text.starts_with("invalid type") => "wrong_type",
                 _ => "invalid",
             };
@@ -96,10 +107,13 @@ mod tests {
             ("{\"targets\":[]} x", "400 . not_json"),
             ("\u{1}", "400 . not_json"),
             ("{}", "422 targets missing"),
-            ("[]", "422 targets missing"),
+            (" [[]]", "422 . wrong_type"),
             ("{\"targets\":[{}]}", "422 targets[0].id missing"),
             ("{\"targets\":[{\"id\":1}]}", "422 targets[0].id wrong_type"),
-            ("{\"targets\":[{\"id\":\"a\",\"x\":1}]}", "422 targets[0].x unknown_field"),
+            (
+                "{\"targets\":[{\"id\":\"a\",\"x\":1}]}",
+                "422 targets[0].x unknown_field",
+            ),
             (
                 "{\"targets\":[{\"id\":\"a\",\"mode\":\"y\"}]}",
                 "422 targets[0].mode unknown_value",

@@ -24,7 +24,11 @@ fn batch(bodies: &[&str]) -> Vec<Message> {
             })
         })
         .collect();
-    read(&json!({ "Records": records }).to_string(), NOW.plus_secs(60)).unwrap()
+    read(
+        &json!({ "Records": records }).to_string(),
+        NOW.plus_secs(60),
+    )
+    .unwrap()
 }
 
 async fn failures(options: Options, bodies: &[&str]) -> Vec<String> {
@@ -107,7 +111,10 @@ fn a_record_becomes_a_message_that_hides_its_body() {
     assert_eq!(message.queue, "stack-Refresh");
     assert_eq!(message.receive_count, 3);
     assert_eq!(message.sent_at, Timestamp::from_secs(990));
-    assert_eq!(message.attributes, BTreeMap::from([("kind".into(), "x".into())]));
+    assert_eq!(
+        message.attributes,
+        BTreeMap::from([("kind".into(), "x".into())])
+    );
     assert!(!format!("{message:?}").contains("hush"));
     let malformed = message.json::<u8>().unwrap_err().to_string();
     assert!(!malformed.contains("hush"), "{malformed}");

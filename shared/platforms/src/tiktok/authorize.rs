@@ -23,6 +23,24 @@ impl Authorize for TikTok {
         ]
     }
 
+    fn scope_meaning(&self, scope: &str) -> Option<[&'static str; 2]> {
+        Some(match scope {
+            scope::BASIC => ["see your name and picture", "voir votre nom et votre photo"],
+            scope::PROFILE => ["see your public profile", "voir votre profil public"],
+            scope::STATS => [
+                "see how many followers, likes and videos you have",
+                "voir le nombre de vos abonnés, mentions J’aime et vidéos",
+            ],
+            scope::LIST => ["see your public videos", "voir vos vidéos publiques"],
+            scope::UPLOAD => [
+                "send drafts to your TikTok inbox",
+                "envoyer des brouillons dans votre boîte de réception TikTok",
+            ],
+            scope::PUBLISH => ["publish videos for you", "publier des vidéos en votre nom"],
+            _ => return None,
+        })
+    }
+
     /// TikTok is not known to send `iss`: oauth-hardening.md §1.2.
     fn issuer(&self) -> Option<&'static str> {
         None

@@ -83,11 +83,8 @@ impl Plan {
         }
         let (_, n) = span.split_once('-')?;
         let n: u64 = n.trim().parse().ok().filter(|n| *n <= self.size)?;
-        Some(if self.is_boundary(n.saturating_add(1)) {
-            self.chunk_after(n.saturating_add(1))
-        } else {
-            self.chunk_after(n)
-        })
+        // Read as the last byte; read as a count it differs only where the next byte begins a chunk.
+        Some(self.chunk_after(n.saturating_add(1)))
     }
 
     fn boundary(&self, index: u64) -> u64 {
@@ -96,10 +93,6 @@ impl Plan {
         } else {
             index.saturating_mul(self.chunk_size)
         }
-    }
-
-    fn is_boundary(&self, byte: u64) -> bool {
-        byte <= self.size && self.boundary(self.chunk_after(byte)) == byte
     }
 }
 

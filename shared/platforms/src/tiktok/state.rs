@@ -137,6 +137,14 @@ impl Machine {
         }
     }
 
+    /// Whether the chunk to send is the last one.
+    pub(super) const fn only_last_left(&self) -> bool {
+        match &self.phase {
+            Phase::Uploading { next, .. } => self.plan.is_last(*next),
+            _ => false,
+        }
+    }
+
     /// A new publish instead of the one so far, which surely publishes nothing; or the end, after
     /// [`INITS`] of them.
     pub(super) fn restart(mut self, not_before: Timestamp, why: Fault) -> Self {

@@ -64,10 +64,12 @@ fn under_way(
     let plan = machine.plan;
     let holds_all = bytes.is_some_and(|bytes| bytes >= plan.size);
     if !machine.may_publish() {
-        // Asked because the upload address died before the last chunk was sent. TikTok agrees that
-        // bytes are missing, so nothing can come of this publish.
-        return if holds_all {
-            machine.ask(true, at)
+        // Asked because the upload address died before the last chunk was sent. If TikTok agrees
+        // that bytes are missing, nothing can come of this publish; if it does not say while only
+        // the last chunk was left, our notes alone are not enough to begin another.
+        let unsure = bytes.is_none() && machine.only_last_left();
+        return if holds_all || unsure {
+            machine.ask(holds_all, at)
         } else {
             machine.restart(at, super::upload::stuck())
         };

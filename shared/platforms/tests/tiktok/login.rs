@@ -82,12 +82,20 @@ fn refused(query: &[(&str, &str)]) -> Fault {
 #[test]
 fn ways_back() {
     let code = "AbCd*0!6410.e1";
-    match back(&[("code", code), ("scopes", "user.info.basic"), ("state", "s")]) {
+    match back(&[
+        ("code", code),
+        ("scopes", "user.info.basic"),
+        ("state", "s"),
+    ]) {
         CallbackAnswer::Code(read) => assert_eq!(read.expose(), code),
         other => panic!("{other:?}"),
     }
     for query in [
-        &[("error", "access_denied"), ("error_description", "no"), ("state", "s")][..],
+        &[
+            ("error", "access_denied"),
+            ("error_description", "no"),
+            ("state", "s"),
+        ][..],
         &[("code", "c"), ("error", "access_denied")],
     ] {
         match back(query) {
@@ -101,21 +109,53 @@ fn ways_back() {
     }
     // TikTok's words choose the sentence, and are never in it.
     for (code, words, kind, names) in [
-        ("invalid_request", "code_challenge is <b>bad</b>", FaultKind::AppRefused, "`pkce`"),
+        (
+            "invalid_request",
+            "code_challenge is <b>bad</b>",
+            FaultKind::AppRefused,
+            "`pkce`",
+        ),
         ("code_challenge", "", FaultKind::AppRefused, "`pkce`"),
-        ("invalid_request", "redirect_uri mismatch <b>", FaultKind::AppRefused, "`redirect_uri`"),
+        (
+            "invalid_request",
+            "redirect_uri mismatch <b>",
+            FaultKind::AppRefused,
+            "`redirect_uri`",
+        ),
         ("redirect_uri", "", FaultKind::AppRefused, "`redirect_uri`"),
-        ("invalid_client", "<b>", FaultKind::AppRefused, "`client_key`"),
+        (
+            "invalid_client",
+            "<b>",
+            FaultKind::AppRefused,
+            "`client_key`",
+        ),
         ("client_key", "", FaultKind::AppRefused, "`client_key`"),
-        ("unauthorized_client", "<b>", FaultKind::AppRefused, "developer portal"),
+        (
+            "unauthorized_client",
+            "<b>",
+            FaultKind::AppRefused,
+            "developer portal",
+        ),
         ("invalid_scope", "<b>", FaultKind::AppRefused, "`scopes`"),
-        ("server_error", "redirect_uri <b>", FaultKind::PlatformDown, ""),
+        (
+            "server_error",
+            "redirect_uri <b>",
+            FaultKind::PlatformDown,
+            "",
+        ),
         ("<script>", "<b>", FaultKind::OurBug, ""),
     ] {
         let fault = refused(&[("error", code), ("error_description", words)]);
         assert_eq!(fault.kind, kind, "{code} {words}");
-        assert!(fault.explain().contains(names), "{code}: {}", fault.explain());
-        assert!(!format!("{fault} {}", fault.explain()).contains('<'), "{fault}");
+        assert!(
+            fault.explain().contains(names),
+            "{code}: {}",
+            fault.explain()
+        );
+        assert!(
+            !format!("{fault} {}", fault.explain()).contains('<'),
+            "{fault}"
+        );
     }
 }
 
@@ -163,16 +203,28 @@ fn exchange(verifier: Option<&str>) -> (Box<dyn Connect>, Call) {
 #[test]
 fn exchange_is_exact() {
     let (_, call) = exchange(None);
-    assert_eq!((call.name, call.repeat), ("tiktok.token.exchange", Repeat::Once));
+    assert_eq!(
+        (call.name, call.repeat),
+        ("tiktok.token.exchange", Repeat::Once)
+    );
     assert_eq!(call.request.method(), "POST");
-    assert_eq!(call.request.uri(), "https://open.tiktokapis.com/v2/oauth/token/");
-    assert_eq!(call.request.headers()[CONTENT_TYPE], "application/x-www-form-urlencoded");
+    assert_eq!(
+        call.request.uri(),
+        "https://open.tiktokapis.com/v2/oauth/token/"
+    );
+    assert_eq!(
+        call.request.headers()[CONTENT_TYPE],
+        "application/x-www-form-urlencoded"
+    );
     assert_eq!(call.request.headers()["cache-control"], "no-cache");
     assert!(!call.request.headers().contains_key(AUTHORIZATION));
     let body = "client_key=awexample0001&client_secret=tt-client-secret-example&grant_type=authorization_code&code=AbCd*0%216410.e1&redirect_uri=https%3A%2F%2Fapp.example.com%2Foauth%2Ftiktok";
     assert_eq!(call.request.body(), body);
     let (_, call) = exchange(Some(VERIFIER));
-    assert_eq!(call.request.body(), &format!("{body}&code_verifier={VERIFIER}"));
+    assert_eq!(
+        call.request.body(),
+        &format!("{body}&code_verifier={VERIFIER}")
+    );
 }
 
 #[test]
@@ -180,8 +232,14 @@ fn connecting_asks_only_for_granted_fields() {
     let fields = "https://open.tiktokapis.com/v2/user/info/?fields=open_id,union_id,display_name";
     for (scope, url) in [
         ("user.info.basic,video.list", fields.to_owned()),
-        ("user.info.basic, user.info.profile", format!("{fields},username,profile_deep_link")),
-        ("user.info.basic user.info.profile", format!("{fields},username,profile_deep_link")),
+        (
+            "user.info.basic, user.info.profile",
+            format!("{fields},username,profile_deep_link"),
+        ),
+        (
+            "user.info.basic user.info.profile",
+            format!("{fields},username,profile_deep_link"),
+        ),
     ] {
         let (mut connect, _) = exchange(None);
         let answer = reply(200, tokens(scope).to_string());
@@ -189,7 +247,10 @@ fn connecting_asks_only_for_granted_fields() {
         assert_eq!(call.repeat, Repeat::Repeatable);
         assert_eq!(call.request.method(), "GET");
         assert_eq!(call.request.uri().to_string(), url);
-        assert_eq!(call.request.headers()[AUTHORIZATION], "Bearer act.example12345!4518.e1");
+        assert_eq!(
+            call.request.headers()[AUTHORIZATION],
+            "Bearer act.example12345!4518.e1"
+        );
         assert!(call.request.headers()[AUTHORIZATION].is_sensitive());
     }
 }
@@ -199,16 +260,24 @@ fn connected() {
     let (mut connect, _) = exchange(None);
     let answer = reply(200, tokens("user.info.basic,user.info.profile").to_string());
     sent(connect.next(Some(answer.answer())));
-    let user = good(json!({"user": {"open_id": "-000InventedOpenId", "union_id": "u-1", "display_name": "Mara",
-        "username": "mara.cooks", "profile_deep_link": "https://vm.tiktok.com/x"}}));
+    let user = good(
+        json!({"user": {"open_id": "-000InventedOpenId", "union_id": "u-1", "display_name": "Mara",
+        "username": "mara.cooks", "profile_deep_link": "https://vm.tiktok.com/x"}}),
+    );
     let Linked { account, bundle } = linked(connect.next(Some(user.answer())));
     assert_eq!(account.id, "-000InventedOpenId");
     assert_eq!(account.display_name, "Mara");
     assert_eq!(account.username.as_deref(), Some("mara.cooks"));
-    assert_eq!(account.profile_url.as_deref(), Some("https://vm.tiktok.com/x"));
+    assert_eq!(
+        account.profile_url.as_deref(),
+        Some("https://vm.tiktok.com/x")
+    );
     assert_eq!(account.other_ids["union_id"], "u-1");
     assert_eq!(bundle.access_token.expose(), "act.example12345!4518.e1");
-    assert_eq!(bundle.refresh_token.unwrap().expose(), "rft.example67890!4518.e1");
+    assert_eq!(
+        bundle.refresh_token.unwrap().expose(),
+        "rft.example67890!4518.e1"
+    );
     assert_eq!(bundle.expires_at, Some(T0.plus_secs(7_200)));
     assert_eq!(bundle.refresh_expires_at, Some(T0.plus_secs(15_552_000)));
     assert_eq!(bundle.scopes, ["user.info.basic", "user.info.profile"]);
@@ -221,7 +290,10 @@ fn without_the_basic_scope_the_id_is_enough() {
     let (mut connect, _) = exchange(None);
     let answer = reply(200, tokens("video.list").to_string());
     let Linked { account, .. } = linked(connect.next(Some(answer.answer())));
-    assert_eq!((account.id.as_str(), account.display_name.as_str()), ("-000InventedOpenId", ""));
+    assert_eq!(
+        (account.id.as_str(), account.display_name.as_str()),
+        ("-000InventedOpenId", "")
+    );
 }
 
 #[test]
@@ -242,7 +314,10 @@ fn identity_is_asked_twice_and_must_agree() {
 
     let mut connect = ask(both);
     let again = sent(connect.next(Some(refusal(400, "scope_permission_missed").answer())));
-    assert_eq!(again.request.uri().query(), Some("fields=open_id,union_id,display_name"));
+    assert_eq!(
+        again.request.uri().query(),
+        Some("fields=open_id,union_id,display_name")
+    );
     let fault = failed(connect.next(Some(refusal(500, "internal_error").answer())));
     assert_eq!(fault.kind, FaultKind::PlatformDown);
 
@@ -252,16 +327,39 @@ fn identity_is_asked_twice_and_must_agree() {
 
     let mut connect = ask(both);
     let other = good(json!({"user": {"open_id": "somebody-else", "display_name": "Mallory"}}));
-    assert_eq!(failed(connect.next(Some(other.answer()))).kind, FaultKind::OurBug);
+    assert_eq!(
+        failed(connect.next(Some(other.answer()))).kind,
+        FaultKind::OurBug
+    );
 }
 
 #[test]
 fn the_body_decides_about_the_exchange() {
     for (status, body, kind, names) in [
-        (200, json!({"error": "invalid_grant", "error_description": "Authorization code is expired.", "log_id": "1"}), FaultKind::ReauthNeeded, "Start connecting again"),
-        (400, json!({"error": "invalid_grant", "error_description": "Redirect_uri is not matched with the uri when requesting code."}), FaultKind::AppRefused, "`redirect_uri`"),
-        (400, json!({"error": "invalid_request", "error_description": "Code verifier or code challenge is invalid."}), FaultKind::AppRefused, "`pkce`"),
-        (400, json!({"error": "invalid_request", "error_description": "Client key or secret is incorrect."}), FaultKind::AppRefused, "`client_key`"),
+        (
+            200,
+            json!({"error": "invalid_grant", "error_description": "Authorization code is expired.", "log_id": "1"}),
+            FaultKind::ReauthNeeded,
+            "Start connecting again",
+        ),
+        (
+            400,
+            json!({"error": "invalid_grant", "error_description": "Redirect_uri is not matched with the uri when requesting code."}),
+            FaultKind::AppRefused,
+            "`redirect_uri`",
+        ),
+        (
+            400,
+            json!({"error": "invalid_request", "error_description": "Code verifier or code challenge is invalid."}),
+            FaultKind::AppRefused,
+            "`pkce`",
+        ),
+        (
+            400,
+            json!({"error": "invalid_request", "error_description": "Client key or secret is incorrect."}),
+            FaultKind::AppRefused,
+            "`client_key`",
+        ),
         (200, json!({"open_id": "x"}), FaultKind::OurBug, ""),
         (200, json!({"access_token": ""}), FaultKind::OurBug, ""),
         (429, json!({}), FaultKind::RateLimited, ""),

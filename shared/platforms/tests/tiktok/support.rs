@@ -19,7 +19,8 @@ pub(crate) fn app() -> App {
 }
 
 pub(crate) fn app_with(settings: Value) -> App {
-    let mut object = json!({"client_key": "awexample0001", "client_secret": "tt-client-secret-example"});
+    let mut object =
+        json!({"client_key": "awexample0001", "client_secret": "tt-client-secret-example"});
     for (name, value) in settings.as_object().unwrap() {
         object[name] = value.clone();
     }

@@ -116,7 +116,7 @@ impl Connections {
         let done = Transaction::new(attempt)
             .update(row.in_transaction(&self.0.name, item_key(new.user, new.connection))?)
             .update(accounts.join(&new.account.key(), new.user, new.connection, new.now)?)
-            .update(flows.confirmed(flow, new.now)?);
+            .update(flows.confirmed(flow, new.account, new.now)?);
         Ok(
             match events.0.tell(done, events.1)?.run(&self.0.client).await? {
                 Transacted::Done => Confirmed::Done,

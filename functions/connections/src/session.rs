@@ -1,0 +1,270 @@
+//! `POST /v1/sessions`: a link that opens a session in a browser, once, within ten minutes.
+
+use browser::{ReturnTo, hash, new_secret};
+use domain::{Platform, UserId};
+use http::StatusCode;
+use lambda::{Answer, Code, Problem, Request, Scope, responses};
+use platforms::Apps;
+use serde::{Deserialize, Serialize};
+use store::{SessionLink, User};
+
+use crate::Api;
+
+/// How long a link may wait to be opened.
+const LINK_LIFE_SECONDS: i64 = 600;
+const MOST_BODY_BYTES: usize = 16 * 1_024;
+const MOST_LABEL: usize = 120;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    user_id: String,
+    #[serde(alias = "label")]
+    user_label: String,
+    #[serde(default)]
+    return_to: Option<String>,
+    #[serde(default)]
+    platform: Option<String>,
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    locale: Option<String>,
+    #[serde(default)]
+    time_zone: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Made {
+    link: String,
+    expires_at: String,
+    platform: Platform,
+}
+
+impl Api {
+    pub(crate) async fn create_session(&self, apps: &Apps, request: &Request) -> Answer {
+        request
+            .caller(&self.scope_prefix)?
+            .require(Scope::Service)?;
+        let ask: Ask = request.json(MOST_BODY_BYTES)?;
+        let now = self.tokens.clock().now();
+        let user_id = check(&ask)?;
+        let platform = platform_of(apps, ask.platform.as_deref())?;
+        let return_to = match &ask.return_to {
+            None => None,
+            Some(text) => Some(ReturnTo::parse(text, &self.return_to_origins).map_err(
+                |error| Problem::invalid("return_to", "not_allowed", sentence(&error.to_string())),
+            )?),
+        };
+        let user = User {
+            user_id: user_id.clone(),
+            label: Some(ask.user_label.clone()),
+            email: ask.email,
+            locale: ask.locale.clone(),
+            time_zone: ask.time_zone,
+            updated_at: now,
+        };
+        self.users.tell(&user).await.map_err(Problem::unavailable)?;
+        let secret = new_secret(&**self.tokens.entropy());
+        let link = SessionLink {
+            hash: hash(&secret),
+            user_id,
+            user_label: ask.user_label,
+            return_to: return_to.map(|address| address.as_str().to_owned()),
+            platform,
+            locale: ask.locale,
+            expires_at: now.plus_secs(LINK_LIFE_SECONDS),
+            spent_at: None,
+        };
+        self.sessions
+            .put_link(&link)
+            .await
+            .map_err(Problem::unavailable)?;
+        let base = request.base_url(self.public_base.as_deref());
+        let made = Made {
+            link: format!("{base}/session/{secret}"),
+            expires_at: link.expires_at.rfc3339(),
+            platform,
+        };
+        Ok(responses::json(StatusCode::CREATED, &made))
+    }
+}
+
+/// Every field that breaks a rule, together.
+fn check(ask: &Ask) -> Result<UserId, Problem> {
+    let mut problem = Problem::new(Code::Invalid);
+    let mut wrong = false;
+    let mut note = |field: &str, code: &'static str, sentence: &str| {
+        let earlier = std::mem::replace(&mut problem, Problem::new(Code::Invalid));
+        problem = earlier.error(field, code, sentence);
+        wrong = true;
+    };
+    let user = ask.user_id.parse::<UserId>();
+    if user.is_err() {
+        note(
+            "user_id",
+            "malformed",
+            "Give 1 to 128 visible ASCII characters.",
+        );
+    }
+    let label = ask.user_label.trim();
+    if label.is_empty() || label.chars().count() > MOST_LABEL || label.chars().any(char::is_control)
+    {
+        note(
+            "user_label",
+            "malformed",
+            "Give 1 to 120 characters that can be shown.",
+        );
+    }
+    if ask.email.as_deref().is_some_and(|email| !is_email(email)) {
+        note(
+            "email",
+            "malformed",
+            "Give an e-mail address, or leave it out.",
+        );
+    }
+    if ask
+        .locale
+        .as_deref()
+        .is_some_and(|locale| !is_locale(locale))
+    {
+        note(
+            "locale",
+            "malformed",
+            "Give a BCP 47 language tag such as fr or en-GB, or leave it out.",
+        );
+    }
+    if ask
+        .time_zone
+        .as_deref()
+        .is_some_and(|zone| !is_time_zone(zone))
+    {
+        note(
+            "time_zone",
+            "malformed",
+            "Give an IANA name such as Europe/Paris, or leave it out.",
+        );
+    }
+    match user {
+        Ok(user) if !wrong => Ok(user),
+        _ => Err(problem),
+    }
+}
+
+/// The platform that was named; where none was, the only one that is configured.
+fn platform_of(apps: &Apps, named: Option<&str>) -> Result<Platform, Problem> {
+    let configured: Vec<Platform> = Platform::ALL
+        .iter()
+        .copied()
+        .filter(|platform| apps.get(*platform).is_some())
+        .collect();
+    let Some(named) = named else {
+        return match configured.as_slice() {
+            [only] => Ok(*only),
+            [] => Err(Problem::new(Code::NotConfigured)),
+            _ => Err(Problem::invalid(
+                "platform",
+                "missing",
+                "Name the platform to connect.",
+            )),
+        };
+    };
+    let platform = named.parse::<Platform>().map_err(|_| {
+        Problem::invalid(
+            "platform",
+            "unknown",
+            "This is not a platform of this deployment.",
+        )
+    })?;
+    let can = platforms::authorize(platform).is_some();
+    match (can, configured.contains(&platform)) {
+        (false, _) => Err(Problem::invalid(
+            "platform",
+            "capability_absent",
+            "This platform has no login; its data is imported.",
+        )),
+        (true, false) => Err(Problem::new(Code::NotConfigured)),
+        (true, true) => Ok(platform),
+    }
+}
+
+fn is_email(text: &str) -> bool {
+    let odd = text.len() > 254 || text.chars().any(|c| c.is_whitespace() || c.is_control());
+    let parts = text.split_once('@');
+    !odd && parts.is_some_and(|(name, host)| {
+        !name.is_empty() && host.contains('.') && !host.contains('@') && !host.starts_with('.')
+    })
+}
+
+fn is_locale(text: &str) -> bool {
+    let part = |part: &str| {
+        (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    text.len() <= 35 && text.split('-').all(part)
+}
+
+fn is_time_zone(text: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+');
+    (1..=64).contains(&text.len()) && text.bytes().all(good)
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e_mails_locales_and_zones() {
+        for (text, good) in [
+            ("a@b.example", true),
+            ("a@b", false),
+            ("a b@c.d", false),
+            ("@b.c", false),
+        ] {
+            assert_eq!(is_email(text), good, "{text}");
+        }
+        for (text, good) in [
+            ("fr", true),
+            ("en-GB", true),
+            ("zh-Hans", true),
+            ("", false),
+            ("f_r", false),
+        ] {
+            assert_eq!(is_locale(text), good, "{text}");
+        }
+        for (text, good) in [
+            ("Europe/Paris", true),
+            ("UTC", true),
+            ("a b", false),
+            ("", false),
+        ] {
+            assert_eq!(is_time_zone(text), good, "{text}");
+        }
+        assert_eq!(sentence("its origin"), "Its origin.");
+    }
+
+    #[test]
+    fn the_platform_is_the_named_or_the_only_one() {
+        let apps = |text: &str| Apps::parse(&domain::Secret::new(text)).unwrap();
+        let one = apps(r#"{"tiktok":{"client_id":"a","client_secret":"b"}}"#);
+        assert_eq!(platform_of(&one, None).unwrap(), Platform::TikTok);
+        assert_eq!(platform_of(&one, Some("tiktok")).unwrap(), Platform::TikTok);
+        assert_eq!(
+            platform_of(&one, Some("myspace")).unwrap_err().code(),
+            "invalid_request"
+        );
+        let none = apps("{}");
+        assert_eq!(
+            platform_of(&none, Some("tiktok")).unwrap_err().code(),
+            "platform_not_configured"
+        );
+        assert_eq!(
+            platform_of(&none, None).unwrap_err().code(),
+            "platform_not_configured"
+        );
+    }
+}

@@ -1,0 +1,211 @@
+//! Every documented error, through the functions that meet it. One fixture for each row of the
+//! sheet's tables.
+
+use domain::{Fault, Retry};
+use platforms::tiktok::TikTok;
+use platforms::{Authorize, CallbackAnswer, CodeGrant, Refresh, Refusal, Revoke, Step};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::support::{Post, Reply, T0, app, bundle, reply};
+
+#[derive(Deserialize)]
+struct Row {
+    at: String,
+    status: u16,
+    body: Value,
+    kind: String,
+    code: String,
+    retry: String,
+    says: String,
+}
+
+#[test]
+fn every_row_has_its_fault() {
+    for (text, count) in [
+        (include_str!("../fixtures/tiktok/oauth_errors.json"), 44),
+        (include_str!("../fixtures/tiktok/api_errors.json"), 27),
+        (include_str!("../fixtures/tiktok/init_errors.json"), 32),
+        (include_str!("../fixtures/tiktok/publish_id_errors.json"), 7),
+        (include_str!("../fixtures/tiktok/fail_reasons.json"), 14),
+    ] {
+        let rows: Vec<Row> = serde_json::from_str(text).unwrap();
+        assert_eq!(rows.len(), count);
+        for row in rows {
+            let what = format!("{} {} {}", row.at, row.status, row.code);
+            let fault = meet(&row.at, &reply(row.status, row.body.to_string()));
+            assert_eq!(fault.kind.code(), row.kind, "{what}");
+            assert_eq!(
+                fault.platform_code.as_deref(),
+                Some(row.code.as_str()),
+                "{what}"
+            );
+            assert_eq!(name(fault.retry()), row.retry, "{what}");
+            assert!(
+                fault.explain().contains(&row.says),
+                "{what}: {}",
+                fault.explain()
+            );
+            assert!(
+                fault.explain().ends_with('.'),
+                "{what}: {}",
+                fault.explain()
+            );
+            assert!(!fault.explain().contains("words of TikTok"), "{what}");
+        }
+    }
+}
+
+/// The same codes on the browser's way back.
+#[test]
+fn consent_errors_have_their_faults() {
+    for (code, kind) in [
+        ("invalid_client", "app_refused"),
+        ("invalid_grant", "reauth_needed"),
+        ("invalid_request", "internal"),
+        ("invalid_scope", "app_refused"),
+        ("unauthorized_client", "app_refused"),
+        ("unsupported_grant_type", "internal"),
+        ("unsupported_response_type", "internal"),
+        ("server_error", "platform_down"),
+        ("temporarily_unavailable", "platform_down"),
+        ("brand_new_code", "internal"),
+    ] {
+        let query = [("error".to_owned(), code.to_owned())];
+        match TikTok.read_callback(&query) {
+            CallbackAnswer::Refused(Refusal::ByPlatform(fault)) => {
+                assert_eq!(fault.kind.code(), kind, "{code}");
+                assert_eq!(fault.platform_code.as_deref(), Some(code));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn odd_codes_are_not_repeated() {
+    for code in ["x".repeat(65), "a b".into(), "<script>".into(), "é".into()] {
+        let body = serde_json::json!({"data": {}, "error": {"code": code}}).to_string();
+        let fault = meet("init", &reply(400, body));
+        assert_eq!(
+            fault.platform_code.as_deref(),
+            Some("unreadable_code"),
+            "{code}"
+        );
+    }
+}
+
+#[test]
+fn bodies_that_say_nothing_are_told_by_status() {
+    for (at, status, kind) in [
+        ("refresh", 200, "platform_down"),
+        ("refresh", 502, "platform_down"),
+        ("refresh", 408, "platform_down"),
+        ("refresh", 401, "app_refused"),
+        ("refresh", 429, "rate_limited"),
+        ("identify", 401, "token_rejected"),
+        ("identify", 404, "internal"),
+        ("identify", 503, "platform_down"),
+        ("init", 401, "token_rejected"),
+        ("init", 429, "rate_limited"),
+    ] {
+        for body in ["", "<html>", "[]", "null"] {
+            let fault = meet(at, &reply(status, body));
+            assert_eq!(fault.kind.code(), kind, "{at} {status} {body}");
+            assert_eq!(fault.platform_code, None);
+        }
+    }
+}
+
+/// A refused plan is told with its numbers, so that the operator can choose others.
+#[test]
+fn a_refused_plan_is_told() {
+    let post = Post::direct(100_000_000);
+    let body =
+        r#"{"data":{},"error":{"code":"invalid_params","message":"The chunk size is invalid"}}"#;
+    let fault = post.answered(&post.start(), &reply(400, body)).unwrap_err();
+    assert!(
+        fault
+            .explain()
+            .contains("100000000 bytes in 3 chunks of 32000000"),
+        "{}",
+        fault.explain()
+    );
+}
+
+fn name(retry: Retry) -> &'static str {
+    match retry {
+        Retry::Never => "never",
+        Retry::BackOff => "back_off",
+        Retry::AfterRefresh => "after_refresh",
+        Retry::At(at) if at == T0.plus_secs(24 * 3_600) => "in_24_hours",
+        Retry::At(_) => "at another time",
+    }
+}
+
+/// The fault that an answer leads to at a place.
+fn meet(at: &str, reply: &Reply) -> Fault {
+    let answer = reply.answer();
+    match at {
+        "exchange" | "identify" => {
+            let grant = CodeGrant {
+                code: domain::Secret::new("c"),
+                redirect_uri: "https://app.example.com/cb".into(),
+                verifier: None,
+            };
+            let mut connect = TikTok.connect(&app(), grant);
+            connect.next(None);
+            if at == "identify" {
+                let tokens = r#"{"open_id":"o","access_token":"a","scope":"user.info.basic"}"#;
+                connect.next(Some(crate::support::reply(200, tokens).answer()));
+            }
+            // User info may be asked a second time.
+            loop {
+                match connect.next(Some(answer)) {
+                    Step::Failed(fault) => return fault,
+                    Step::Send(_) => {}
+                    Step::Done(_) => panic!("{answer:?}"),
+                }
+            }
+        }
+        "refresh" => Refresh::read(&TikTok, answer, &bundle(&[])).unwrap_err(),
+        "revoke" => Revoke::read(&TikTok, answer).unwrap_err(),
+        "init" | "inbox_init" => {
+            let post = match at {
+                "init" => Post::direct(4_000_000),
+                _ => Post::inbox(4_000_000),
+            };
+            post.answered(&post.start(), reply).unwrap_err()
+        }
+        "status" => {
+            let post = Post::direct(4_000_000);
+            post.fault_of(post.answered(&post.processing(), reply))
+                .unwrap()
+        }
+        "outcome" => {
+            let post = Post::direct(4_000_000);
+            let mut state = post.processing();
+            // TikTok's own trouble is worth one more publish.
+            if reply_says(reply, "internal") {
+                let again = post.answered(&state, reply).unwrap();
+                assert_eq!(post.finish(&again), None);
+                state = again_processing(&post, again);
+            }
+            post.fault_of(post.answered(&state, reply)).unwrap()
+        }
+        other => panic!("{other}"),
+    }
+}
+
+fn reply_says(reply: &Reply, reason: &str) -> bool {
+    let body: Value = serde_json::from_slice(reply.answer().response.body()).unwrap();
+    body["data"]["fail_reason"] == reason
+}
+
+fn again_processing(post: &Post, init: platforms::State) -> platforms::State {
+    let begun = crate::support::good(serde_json::json!({
+        "publish_id": "v_pub_file~2", "upload_url": "https://open-upload.tiktokapis.com/video/?upload_id=2",
+    }));
+    let uploading = post.answered(&init, &begun).unwrap();
+    post.answered(&uploading, &reply(201, "")).unwrap()
+}

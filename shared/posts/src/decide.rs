@@ -1,0 +1,272 @@
+//! What is written about a step, given how it went. No I/O, no clock, no chance of its own.
+
+use std::time::Duration;
+
+use domain::{
+    Entropy, EventKind, Fault, FaultKind, PublishedPost, Retry, Secret, TargetStatus, Timestamp,
+};
+use platforms::{Action, Finish, State};
+use store::Target;
+
+use crate::backoff;
+use crate::files::FilesError;
+
+/// A target waits at most this long, counted from when it was queued, for what only time mends: a
+/// creator would not expect it any more.
+const PATIENCE: i64 = 48 * 3_600;
+
+/// What is to be written about a step, and what happens then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) status: TargetStatus,
+    /// The new state; `None` where it stays.
+    pub(crate) state: Option<State>,
+    pub(crate) tries: u32,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) published: Option<PublishedPost>,
+    pub(crate) sent_bytes: u64,
+    pub(crate) event: Option<EventKind>,
+    pub(crate) then: Then,
+}
+
+/// What happens after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The same worker goes on.
+    GoOn,
+    /// Somebody looks again at this instant.
+    Wait(Timestamp),
+    /// Nothing is left to do.
+    Over,
+}
+
+/// Why a step had no effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The platform's word, or what stands for it.
+    Fault(Fault),
+    /// There is no connection any more.
+    NotConnected(Fault),
+    /// The connection or the operator's app is out of order, and time or somebody mends it.
+    Later(Fault),
+    /// The file could not be read.
+    File(FilesError),
+}
+
+/// What becomes of the sealed part of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sealing<'a> {
+    Keep,
+    Drop,
+    Seal(&'a Secret),
+}
+
+/// How the machine moved: how, and by how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// By an answer; otherwise by the loss of one.
+    pub(crate) answered: bool,
+    /// How many bytes are sent now, where that is known.
+    pub(crate) sent_bytes: Option<u64>,
+    /// Whether the worker has time for one more action.
+    pub(crate) time_left: bool,
+}
+
+/// The machine is in a new state, in which it wants `action`.
+pub(crate) fn moved(
+    seen: &Target,
+    state: State,
+    action: &Action,
+    how: Moved,
+    now: Timestamp,
+) -> Step {
+    let status = if how.answered {
+        TargetStatus::Publishing
+    } else {
+        seen.status
+    };
+    let then = match action {
+        Action::Finish(finish) => return finished(seen, Some(state), finish),
+        Action::Wait(until) => Then::Wait(*until),
+        Action::Call(_) | Action::Upload { .. } if how.time_left => Then::GoOn,
+        Action::Call(_) | Action::Upload { .. } => Then::Wait(now),
+    };
+    let begins = seen.status == TargetStatus::Queued && status == TargetStatus::Publishing;
+    Step {
+        status,
+        state: Some(state),
+        tries: 0,
+        fault: None,
+        published: seen.published.clone(),
+        sent_bytes: how.sent_bytes.unwrap_or(seen.sent_bytes),
+        event: begins.then_some(EventKind::PostPublishing),
+        then,
+    }
+}
+
+/// The end.
+pub(crate) fn finished(seen: &Target, state: Option<State>, finish: &Finish) -> Step {
+    let mut published = seen.published.clone();
+    let (status, event, fault) = match finish {
+        Finish::Published(post) => {
+            published = Some(merged(published, post));
+            (TargetStatus::Published, EventKind::PostPublished, None)
+        }
+        Finish::Inbox => (TargetStatus::Inbox, EventKind::PostInbox, None),
+        Finish::Failed(fault) => (
+            TargetStatus::Failed,
+            EventKind::PostFailed,
+            Some(fault.clone()),
+        ),
+        Finish::Unknown(fault) => (
+            TargetStatus::OutcomeUnknown,
+            EventKind::PostOutcomeUnknown,
+            Some(fault.clone()),
+        ),
+    };
+    Step {
+        status,
+        state,
+        tries: 0,
+        fault,
+        published,
+        sent_bytes: seen.sent_bytes,
+        event: Some(event),
+        then: Then::Over,
+    }
+}
+
+/// The machine wants nothing before `until`, and nothing else is new.
+pub(crate) fn waits(seen: &Target, until: Timestamp) -> Step {
+    Step {
+        status: seen.status,
+        state: None,
+        tries: seen.tries,
+        fault: seen.fault.clone(),
+        published: seen.published.clone(),
+        sent_bytes: seen.sent_bytes,
+        event: None,
+        then: Then::Wait(until),
+    }
+}
+
+/// Whether a fresh token is to be fetched because of this fault: once, since a second refusal of a
+/// fresh one would go on for ever.
+pub(crate) fn wants_fresh_token(seen: &Target, fault: &Fault) -> bool {
+    let rejected = |fault: &Fault| fault.retry() == Retry::AfterRefresh;
+    rejected(fault) && !seen.fault.as_ref().is_some_and(rejected)
+}
+
+/// The token was renewed; the same action is tried again by the same worker.
+pub(crate) fn renewed(seen: &Target, rejected: &Fault) -> Step {
+    Step {
+        tries: seen.tries.saturating_add(1),
+        fault: Some(rejected.clone()),
+        then: Then::GoOn,
+        ..waits(seen, Timestamp::default())
+    }
+}
+
+/// A step had no effect: again later, or the end. `give_up` is the machine's word on what the end is
+/// when nothing more is tried.
+pub(crate) fn troubled(
+    seen: &Target,
+    trouble: &Trouble,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+    give_up: &dyn Fn(Fault) -> Finish,
+) -> Step {
+    let end = |fault: Fault| finished(seen, None, &give_up(fault));
+    let (fault, retry) = match trouble {
+        Trouble::Fault(fault) => (fault.clone(), fault.retry()),
+        Trouble::NotConnected(fault) => (fault.clone(), Retry::Never),
+        Trouble::Later(fault) => (
+            fault.clone(),
+            Retry::At(fault.until.unwrap_or_else(|| {
+                now + backoff::pause(streak(seen, fault), entropy)
+            })),
+        ),
+        Trouble::File(FilesError::Gone) => (gone(), Retry::Never),
+        Trouble::File(FilesError::Unavailable(_)) => (unreadable(), Retry::BackOff),
+    };
+    let tries = streak(seen, &fault);
+    let until = match retry {
+        Retry::Never => return end(fault),
+        // The fresh token was refused as well.
+        Retry::AfterRefresh => return end(refused(fault)),
+        Retry::BackOff if tries >= backoff::TRIES => return end(fault),
+        Retry::BackOff => now + backoff::pause(tries, entropy),
+        Retry::At(until) => {
+            let until = until.max(now + backoff::least(tries));
+            until + backoff::jitter(Duration::from_secs(2), entropy)
+        }
+    };
+    if until > seen.queued_at.plus_secs(PATIENCE) {
+        return end(fault);
+    }
+    Step {
+        tries,
+        fault: Some(fault),
+        ..waits(seen, until)
+    }
+}
+
+/// What becomes of the sealed part when the secret was `old` and is `new`.
+pub(crate) fn sealing<'a>(
+    seen: &Target,
+    old: Option<&Secret>,
+    new: Option<&'a Secret>,
+) -> Sealing<'a> {
+    match new {
+        // Unchanged, it need not be sealed again: its place is the step that brought it.
+        Some(new) if seen.sealed.is_some() && old == Some(new) => Sealing::Keep,
+        Some(new) => Sealing::Seal(new),
+        None if seen.sealed.is_some() => Sealing::Drop,
+        None => Sealing::Keep,
+    }
+}
+
+/// Both accounts of a published post, the newer one's address first.
+pub(crate) fn merged(before: Option<PublishedPost>, post: &PublishedPost) -> PublishedPost {
+    let mut merged = before.unwrap_or_default();
+    for id in &post.ids {
+        if !merged.ids.contains(id) {
+            merged.ids.push(id.clone());
+        }
+    }
+    merged.url = post.url.clone().or(merged.url);
+    merged
+}
+
+/// The number of this failure in a row of its kind.
+fn streak(seen: &Target, fault: &Fault) -> u32 {
+    match &seen.fault {
+        Some(last) if last.kind == fault.kind => seen.tries.saturating_add(1),
+        _ => 1,
+    }
+}
+
+fn gone() -> Fault {
+    Fault::new(FaultKind::NotFound)
+        .sentence("The file is no longer stored: files are kept for 30 days. Upload it again.")
+}
+
+fn unreadable() -> Fault {
+    Fault::new(FaultKind::OurBug)
+        .sentence("The uploaded file could not be read from storage. It is tried again.")
+}
+
+fn refused(rejected: Fault) -> Fault {
+    let fault = Fault::new(FaultKind::ReauthNeeded);
+    let fault = fault.sentence(
+        "The platform refused a fresh access token. The creator needs to connect the account again.",
+    );
+    match rejected.platform_code {
+        Some(code) => fault.code(code),
+        None => fault,
+    }
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

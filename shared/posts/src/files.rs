@@ -1,0 +1,285 @@
+//! The media bucket: multipart uploads that clients send by presigned URLs, and files read in ranges.
+
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+use futures_util::Stream;
+use transport::{BytesStream, SourceError};
+
+use crate::plan::Stored;
+
+/// The media bucket.
+#[derive(Clone, Debug)]
+pub struct Files {
+    client: aws_sdk_s3::Client,
+    bucket: String,
+}
+
+/// Why the bucket could not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FilesError {
+    /// S3 did not do it, even after the SDK's retries; its error code. Trying later may help.
+    #[error("the media bucket did not answer as needed: {0}")]
+    Unavailable(String),
+    /// There is no such upload or file any more.
+    #[error("there is no such upload or file any more")]
+    Gone,
+}
+
+/// A range of a file on its way to somewhere.
+pub(crate) struct Reading {
+    /// The bytes.
+    pub(crate) bytes: BytesStream,
+    broken: Arc<AtomicBool>,
+}
+
+impl Files {
+    /// Over the bucket of this name.
+    pub fn new(client: aws_sdk_s3::Client, bucket: impl Into<String>) -> Self {
+        Self {
+            client,
+            bucket: bucket.into(),
+        }
+    }
+
+    /// Begins an upload in parts; gives S3's id of it.
+    pub(crate) async fn begin(&self, key: &str) -> Result<String, FilesError> {
+        let answer = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        answer
+            .upload_id
+            .ok_or_else(|| FilesError::Unavailable("no upload id".to_owned()))
+    }
+
+    /// A URL to which whoever holds it may PUT part `number`, for as long as `valid`. The length is
+    /// signed, so S3 takes no other one. No network.
+    pub(crate) async fn part_url(
+        &self,
+        key: &str,
+        upload_id: &str,
+        number: u64,
+        length: u64,
+        valid: Duration,
+    ) -> Result<String, FilesError> {
+        let config = PresigningConfig::expires_in(valid)
+            .map_err(|error| FilesError::Unavailable(error.to_string()))?;
+        let request = self
+            .client
+            .upload_part()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload_id)
+            .part_number(narrow(number))
+            .content_length(i64::try_from(length).unwrap_or(i64::MAX))
+            .presigned(config)
+            .await
+            .map_err(unavailable)?;
+        Ok(request.uri().to_owned())
+    }
+
+    /// The parts that are stored, from after number `after`, at most `limit` (S3 gives up to 1,000);
+    /// `Gone` where the upload was completed or given up.
+    pub(crate) async fn parts(
+        &self,
+        key: &str,
+        upload_id: &str,
+        after: u64,
+        limit: u64,
+    ) -> Result<Vec<Stored>, FilesError> {
+        let answer = self
+            .client
+            .list_parts()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload_id)
+            .part_number_marker(after.to_string())
+            .max_parts(narrow(limit.min(1_000)))
+            .send()
+            .await
+            .map_err(unavailable)?;
+        Ok(answer
+            .parts
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|part| {
+                Some(Stored {
+                    number: u64::try_from(part.part_number?).ok()?,
+                    size: u64::try_from(part.size.unwrap_or(0)).ok()?,
+                    etag: part.e_tag?,
+                })
+            })
+            .collect())
+    }
+
+    /// Puts the parts together.
+    pub(crate) async fn complete(
+        &self,
+        key: &str,
+        upload_id: &str,
+        parts: &[Stored],
+    ) -> Result<(), FilesError> {
+        let parts = parts
+            .iter()
+            .map(|part| {
+                CompletedPart::builder()
+                    .part_number(narrow(part.number))
+                    .e_tag(&part.etag)
+                    .build()
+            })
+            .collect();
+        let list = CompletedMultipartUpload::builder()
+            .set_parts(Some(parts))
+            .build();
+        self.client
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload_id)
+            .multipart_upload(list)
+            .send()
+            .await
+            .map(drop)
+            .map_err(unavailable)
+    }
+
+    /// How many bytes the file has; `Gone` where there is none.
+    pub(crate) async fn size(&self, key: &str) -> Result<u64, FilesError> {
+        let answer = self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+            .map_err(|error| match error.raw_response() {
+                // Who may not list a bucket is told 403 of what is not in it.
+                Some(answer) if matches!(answer.status().as_u16(), 403 | 404) => FilesError::Gone,
+                _ => unavailable(error),
+            })?;
+        Ok(u64::try_from(answer.content_length.unwrap_or(0)).unwrap_or(0))
+    }
+
+    /// The first bytes of the file, at most `count`.
+    pub(crate) async fn head(&self, key: &str, count: u64) -> Result<Bytes, FilesError> {
+        let answer = self.get(key, 0..count).await?;
+        let whole = answer
+            .collect()
+            .await
+            .map_err(|error| FilesError::Unavailable(error.to_string()))?;
+        Ok(whole.into_bytes())
+    }
+
+    /// A range of the file, as it comes: nothing is held but what was last read.
+    pub(crate) async fn read(&self, key: &str, range: Range<u64>) -> Result<Reading, FilesError> {
+        let broken = Arc::new(AtomicBool::new(false));
+        let source = self.get(key, range).await?;
+        let bytes = Box::pin(Source {
+            source,
+            broken: broken.clone(),
+        });
+        Ok(Reading { bytes, broken })
+    }
+
+    /// Deletes the file; one that is not there is deleted already.
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), FilesError> {
+        self.client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+            .map(drop)
+            .map_err(unavailable)
+    }
+
+    /// Gives an upload up, with the parts that are stored.
+    pub(crate) async fn abort(&self, key: &str, upload_id: &str) -> Result<(), FilesError> {
+        let aborted = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload_id)
+            .send()
+            .await;
+        match aborted.map_err(unavailable) {
+            Ok(_) | Err(FilesError::Gone) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn get(&self, key: &str, range: Range<u64>) -> Result<ByteStream, FilesError> {
+        let last = range.end.saturating_sub(1);
+        let answer = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .range(format!("bytes={}-{last}", range.start))
+            .send()
+            .await
+            .map_err(unavailable)?;
+        Ok(answer.body)
+    }
+}
+
+impl Reading {
+    /// Tells, during and after the reading, whether it was the bucket that broke off.
+    pub(crate) fn watch(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let broken = self.broken.clone();
+        move || broken.load(Ordering::Relaxed)
+    }
+}
+
+struct Source {
+    source: ByteStream,
+    broken: Arc<AtomicBool>,
+}
+
+impl Stream for Source {
+    type Item = Result<Bytes, SourceError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = Pin::new(&mut self.source).poll_next(context);
+        polled.map(|next| {
+            next.map(|piece| {
+                piece.map_err(|error| {
+                    self.broken.store(true, Ordering::Relaxed);
+                    error.into()
+                })
+            })
+        })
+    }
+}
+
+fn unavailable<E: ProvideErrorMetadata, R>(error: SdkError<E, R>) -> FilesError {
+    let code = match &error {
+        SdkError::TimeoutError(_) => "time-out",
+        SdkError::DispatchFailure(_) => "no connection",
+        other => other.code().unwrap_or("unreadable answer"),
+    };
+    match code {
+        "NoSuchKey" | "NoSuchUpload" | "NotFound" => FilesError::Gone,
+        code => FilesError::Unavailable(code.to_owned()),
+    }
+}
+
+/// S3 counts parts in 32 bits; no file of ours has that many.
+fn narrow(number: u64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
