@@ -6,7 +6,7 @@
 use std::{
     fs,
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -35,6 +35,9 @@ main()
 pub struct Ministack {
     child: Child,
     url: String,
+    /// Told to the process and asked of whoever answers on its port.
+    mark: String,
+    files: [PathBuf; 2],
 }
 
 impl Ministack {
@@ -57,7 +60,9 @@ impl Ministack {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let log_path = home.join(format!("ministack-{port}.log"));
         let log = fs::File::create(&log_path)?;
+        let pid_path = home.join(format!("ministack-{port}.pid"));
         let url = format!("http://127.0.0.1:{port}");
+        let mark = format!("local-{}", crate::kms::uuid());
         let child = Command::new(python)
             .args(["-c", LAUNCH])
             .env("BIND_HOST", "127.0.0.1")
@@ -73,6 +78,7 @@ impl Ministack {
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
             .env("LOG_LEVEL", "WARNING")
+            .env("MINISTACK_VERSION", &mark)
             .env("TMPDIR", home)
             .env_remove("AWS_ACCESS_KEY_ID")
             .env_remove("AWS_SECRET_ACCESS_KEY")
@@ -82,7 +88,12 @@ impl Ministack {
             .stderr(log)
             .spawn()
             .with_context(|| format!("starting {}", python.display()))?;
-        let mut started = Self { child, url };
+        let mut started = Self {
+            child,
+            url,
+            mark,
+            files: [log_path.clone(), pid_path],
+        };
         started.ready().await.with_context(|| {
             let text = fs::read_to_string(&log_path).unwrap_or_default();
             let tail: Vec<_> = text.lines().rev().take(5).collect();
@@ -107,11 +118,11 @@ impl Ministack {
             if let Some(status) = self.child.try_wait()? {
                 bail!("ministack ended at once: {status}");
             }
-            if http
-                .get(&health)
-                .send()
-                .await
-                .is_ok_and(|answer| answer.status().is_success())
+            if let Ok(answer) = http.get(&health).send().await
+                && answer
+                    .text()
+                    .await
+                    .is_ok_and(|text| text.contains(&self.mark))
             {
                 return Ok(());
             }
@@ -126,8 +137,11 @@ impl Ministack {
 
 impl Drop for Ministack {
     fn drop(&mut self) {
-        // Both fail only when the process is gone already, which is what is wanted.
+        // These fail only when process or file is gone already, which is what is wanted.
         drop(self.child.kill());
         drop(self.child.wait());
+        for file in &self.files {
+            drop(fs::remove_file(file));
+        }
     }
 }

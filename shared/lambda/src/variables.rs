@@ -67,9 +67,8 @@ variables! {
     PUBLISH_LEASE_SECONDS: "how long one publishing step holds a target, in seconds; longer than the function's time-out" = "150";
     DELIVERY_LEASE_SECONDS: "how long one worker holds a delivery, in seconds; longer than the function's time-out" = "45";
     ORPHAN_SECONDS: "how long a delivery for an unknown account is tried, in seconds" = "600";
-    HTTP_TIMEOUT_SECONDS: "time-out of one request to a platform, in seconds" = "10";
+    HTTP_TIMEOUT_SECONDS: "time-out of one request to a platform, in seconds; under a third of the lease" = "9";
     WEBHOOK_TOLERANCE_SECONDS: "how old a signed webhook may be, in seconds; 0 accepts any age" = "0";
-    POLL_FIRST_SECONDS: "how long the first question for a publish's status waits, in seconds" = "5";
     SWEEP_LATE_SECONDS: "how late a due target must be for the sweeper to wake it, in seconds" = "60";
 
     HOST_OVERRIDES: "set by the local host alone: JSON from host pattern to loopback base URL";
