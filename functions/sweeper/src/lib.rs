@@ -1,1 +1,94 @@
-//! Placeholder.
+//! Every minute: ends flows that nobody confirmed, tries revocations that are owed, wakes targets
+//! whose time has come or whose worker died. Each shard of each index fails by itself.
+
+use domain::Timestamp;
+use lambda::Error;
+use lambda::schedule::Tick;
+use platforms::Apps;
+use posts::Sweep;
+use store::{Flows, Revocations};
+use tokens::Tokens;
+
+/// How many rows of one shard are taken in one run.
+const MOST_PER_SHARD: i32 = 100;
+/// Time that is left for what was begun when the run stops.
+const RESERVE_SECONDS: i64 = 10;
+
+/// What the handler needs.
+pub struct Sweeper {
+    /// OAuth attempts.
+    pub flows: Flows,
+    /// Revocations that are owed.
+    pub revocations: Revocations,
+    /// Targets that are due.
+    pub targets: Sweep,
+    /// The end of flows and connections.
+    pub tokens: Tokens,
+}
+
+impl Sweeper {
+    /// One run.
+    pub async fn handle(&self, apps: &Apps, tick: &Tick) -> Result<(), Error> {
+        let stop_at = tick.deadline.plus_secs(-RESERVE_SECONDS);
+        for shard in 0..store::due::SHARDS {
+            let shard = store::due::shard_name(shard);
+            // What a creator waits for comes first.
+            note(
+                "targets",
+                &shard,
+                self.targets.shard(&shard, stop_at).await.map(drop),
+            );
+            note("flows", &shard, self.flows(&shard, stop_at).await);
+            note(
+                "revocations",
+                &shard,
+                self.revocations(apps, &shard, stop_at).await,
+            );
+        }
+        Ok(())
+    }
+
+    async fn flows(&self, shard: &str, stop_at: Timestamp) -> Result<(), Error> {
+        for id in self.flows.due(shard, self.now(), MOST_PER_SHARD).await? {
+            if self.now() >= stop_at {
+                break;
+            }
+            // The row may be past its time: that is why it is here.
+            let Some(flow) = self.flows.get_expired(&id).await? else {
+                continue;
+            };
+            if self.tokens.abandon(&flow).await? {
+                tracing::info!(flow.id = %id, platform = %flow.platform, "unconfirmed flow ended");
+            }
+        }
+        Ok(())
+    }
+
+    async fn revocations(&self, apps: &Apps, shard: &str, stop_at: Timestamp) -> Result<(), Error> {
+        for id in self
+            .revocations
+            .due(shard, self.now(), MOST_PER_SHARD)
+            .await?
+        {
+            if self.now() >= stop_at {
+                break;
+            }
+            // One that fails stays due later; the others are not held up by it.
+            if let Err(error) = self.tokens.try_revocation(apps, &id).await {
+                tracing::error!(error = %error, "a revocation could not be tried");
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.tokens.clock().now()
+    }
+}
+
+fn note<E: Into<Error>>(what: &str, shard: &str, done: Result<(), E>) {
+    if let Err(error) = done {
+        let error: Error = error.into();
+        tracing::error!(what, shard, error = %lambda::logging::chain(&*error), "a sweep failed");
+    }
+}

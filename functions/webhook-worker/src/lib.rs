@@ -1,1 +1,195 @@
-//! Placeholder.
+//! Applies each delivery once.
+//!
+//! A delivery is taken by a conditional write with a holder and a lease; its effect and the mark
+//! `applied` are one transaction. A delivery that names an account or a publish that nobody here
+//! knows may have overtaken our own commit: it comes again for a while, then it is filed as an
+//! orphan. A worker that dies between taking and applying leaves a lease that runs out.
+
+mod apply;
+mod bodies;
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use domain::{AttemptId, Delivery, DeliveryId, Holder, ReceivedWebhook, Timestamp, WebhookMessage};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use lambda::Error;
+use lambda::sqs::{Message, Outcome};
+use posts::PublishQueue;
+use store::deliveries::{DeliveryState, Taken};
+use store::{Accounts, Deliveries, Events, Mark, RawBody, Targets};
+use tokens::Tokens;
+
+pub use bodies::Bodies;
+
+/// What the handler needs.
+pub struct WebhookWorker {
+    /// Marks and raw bodies.
+    pub deliveries: Deliveries,
+    /// Who holds which account.
+    pub accounts: Accounts,
+    /// Posts under way.
+    pub targets: Targets,
+    /// What the product is told.
+    pub events: Events,
+    /// Connections and their end.
+    pub tokens: Tokens,
+    /// For targets that have something to do now.
+    pub publish: PublishQueue,
+    /// Bodies that are too large for a message or an item.
+    pub bodies: Bodies,
+    /// How long this worker holds a delivery; longer than the function's time-out.
+    pub lease: Duration,
+    /// For how long an unknown account or publish is waited for.
+    pub orphan_after: Duration,
+}
+
+/// How one delivery ended here.
+enum Ended {
+    /// Its effect stands, now or before, or it is an orphan.
+    Settled,
+    /// It must come again.
+    Again(&'static str),
+}
+
+impl WebhookWorker {
+    /// One message.
+    pub async fn handle(&self, message: &Message) -> Result<Outcome, Error> {
+        match message.json::<WebhookMessage>()? {
+            WebhookMessage::Received(received) => self.received(received, message.sent_at).await,
+            WebhookMessage::Replay { delivery_id } => self.replay(&delivery_id).await,
+        }
+    }
+
+    async fn received(
+        &self,
+        received: ReceivedWebhook,
+        since: Timestamp,
+    ) -> Result<Outcome, Error> {
+        let raw = self.bodies.of(&received).await?;
+        let hooks = platforms::webhook(received.platform).ok_or("no webhooks on this platform")?;
+        let deliveries = hooks.read(&headers(&received.headers), &raw)?;
+        let mut again = None;
+        for delivery in &deliveries {
+            if let Ended::Again(why) = self.one(&received, &raw, delivery, since).await? {
+                again = Some(why);
+            }
+        }
+        Ok(match again {
+            None => Outcome::Done,
+            Some(why) => Outcome::Retry {
+                why: Cow::Borrowed(why),
+            },
+        })
+    }
+
+    /// Clears the mark and applies the raw body again, under the same id.
+    async fn replay(&self, id: &DeliveryId) -> Result<Outcome, Error> {
+        let now = self.tokens.clock().now();
+        let Some(raw) = self.deliveries.raw(id, now).await? else {
+            tracing::warn!(delivery.id = %id, "nothing to replay: the raw body is not kept any more");
+            return Ok(Outcome::Done);
+        };
+        if !self.deliveries.clear(id, &self.attempt()).await? {
+            return Ok(Outcome::Retry {
+                why: Cow::Borrowed("it is being applied just now"),
+            });
+        }
+        tracing::info!(delivery.id = %id, platform = %raw.platform, "delivery replayed");
+        let received = ReceivedWebhook {
+            platform: raw.platform,
+            received_at: raw.received_at,
+            headers: raw.headers,
+            body: raw.body,
+            object_key: raw.object_key,
+        };
+        self.received(received, now).await
+    }
+
+    async fn one(
+        &self,
+        received: &ReceivedWebhook,
+        raw: &[u8],
+        delivery: &Delivery,
+        since: Timestamp,
+    ) -> Result<Ended, Error> {
+        let now = self.tokens.clock().now();
+        let id = DeliveryId::of(received.platform, &delivery.dedup_key);
+        let wanted = Mark {
+            delivery_id: id.clone(),
+            platform: received.platform,
+            kind: delivery.kind.clone(),
+            state: DeliveryState::Processing,
+            holder: Some(Holder::new(now, &**self.tokens.entropy())),
+            lease_until: now + self.lease,
+            received_at: received.received_at,
+            processed_at: None,
+            tries: 0,
+        };
+        let mark = match self.deliveries.take(&wanted, now, &self.attempt()).await? {
+            Taken::Yes(mark) => mark,
+            Taken::Settled(_) => return Ok(Ended::Settled),
+            Taken::Held => return Ok(Ended::Again("another worker has it")),
+        };
+        if mark.tries <= 1 {
+            self.keep_raw(&id, received, raw).await?;
+        }
+        if self.apply(&mark, received, delivery).await? {
+            tracing::info!(
+                delivery.id = %id,
+                platform = %received.platform,
+                kind = delivery.kind,
+                "delivery applied"
+            );
+            return Ok(Ended::Settled);
+        }
+        let now = self.tokens.clock().now();
+        if now.since(since) >= self.orphan_after {
+            let state = DeliveryState::Orphan;
+            self.deliveries
+                .settle_alone(&mark, state, now, &self.attempt())
+                .await?;
+            tracing::warn!(
+                delivery.id = %id,
+                platform = %received.platform,
+                kind = delivery.kind,
+                "delivery filed as an orphan: nobody here knows what it is about"
+            );
+            return Ok(Ended::Settled);
+        }
+        self.deliveries.let_go(&mark, now, &self.attempt()).await?;
+        Ok(Ended::Again("nobody here knows yet what it is about"))
+    }
+
+    async fn keep_raw(
+        &self,
+        id: &DeliveryId,
+        received: &ReceivedWebhook,
+        raw: &[u8],
+    ) -> Result<(), Error> {
+        let (body, object_key) = self.bodies.kept(id, received, raw).await?;
+        let raw = RawBody {
+            delivery_id: id.clone(),
+            platform: received.platform,
+            body,
+            object_key,
+            headers: received.headers.clone(),
+            received_at: received.received_at,
+        };
+        Ok(self.deliveries.keep_raw(&raw).await?)
+    }
+
+    fn attempt(&self) -> AttemptId {
+        AttemptId::new(self.tokens.clock().now(), &**self.tokens.entropy())
+    }
+}
+
+fn headers(kept: &[(String, String)]) -> HeaderMap {
+    let pair = |(name, value): &(String, String)| {
+        Some((
+            name.parse::<HeaderName>().ok()?,
+            value.parse::<HeaderValue>().ok()?,
+        ))
+    };
+    kept.iter().filter_map(pair).collect()
+}

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -39,8 +38,13 @@ pub enum FilesError {
 pub(crate) struct Reading {
     /// The bytes.
     pub(crate) bytes: BytesStream,
-    broken: Arc<AtomicBool>,
+    /// Whether it was the bucket that broke off.
+    pub(crate) broken: Broken,
 }
+
+/// Tells, after the reading, why the bucket broke off, if it did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Broken(Arc<OnceLock<String>>);
 
 impl Files {
     /// Over the bucket of this name.
@@ -186,7 +190,7 @@ impl Files {
 
     /// A range of the file, as it comes: nothing is held but what was last read.
     pub(crate) async fn read(&self, key: &str, range: Range<u64>) -> Result<Reading, FilesError> {
-        let broken = Arc::new(AtomicBool::new(false));
+        let broken = Broken::default();
         let source = self.get(key, range).await?;
         let bytes = Box::pin(Source {
             source,
@@ -238,17 +242,15 @@ impl Files {
     }
 }
 
-impl Reading {
-    /// Tells, during and after the reading, whether it was the bucket that broke off.
-    pub(crate) fn watch(&self) -> impl Fn() -> bool + Send + Sync + use<> {
-        let broken = self.broken.clone();
-        move || broken.load(Ordering::Relaxed)
+impl Broken {
+    pub(crate) fn cause(&self) -> Option<String> {
+        self.0.get().cloned()
     }
 }
 
 struct Source {
     source: ByteStream,
-    broken: Arc<AtomicBool>,
+    broken: Broken,
 }
 
 impl Stream for Source {
@@ -259,7 +261,7 @@ impl Stream for Source {
         polled.map(|next| {
             next.map(|piece| {
                 piece.map_err(|error| {
-                    self.broken.store(true, Ordering::Relaxed);
+                    let _known = self.broken.0.set(error.to_string());
                     error.into()
                 })
             })

@@ -67,6 +67,16 @@ impl PublishQueue {
             .map_err(|error| QueueError(error.code().unwrap_or("no answer").to_owned()))
     }
 
+    /// Wakes a target that was just moved on from `seen`. A message that cannot be sent costs only
+    /// time: the sweeper makes up for it.
+    pub async fn wake_after(&self, seen: &store::Target) {
+        let message = Message {
+            step: seen.step + 1,
+            ..Message::of(seen)
+        };
+        self.send_or_leave(&message, Duration::ZERO).await;
+    }
+
     /// Sends a message where a failure costs only time: it is logged, and the sweeper makes up for
     /// it.
     pub(crate) async fn send_or_leave(&self, message: &Message, delay: Duration) {

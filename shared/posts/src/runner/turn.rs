@@ -1,19 +1,576 @@
 //! One worker's turn with one target.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use domain::{Fault, FaultKind, Holder, Secret, TargetStatus};
-use http::HeaderMap;
-use platforms::{Access as _, Action, Answer, App, Apps, Finish, Job, Publish, Repeat, State};
+use bytes::Bytes;
+use domain::{AttemptId, Fault, FaultKind, Holder, Secret, Timestamp};
+use http::{HeaderMap, Response};
+use platforms::{
+    Action, Answer, App, Apps, Finish, Job, MediaInfo, Publish, Repeat, State, Upload,
+};
 use store::Target;
 use store::targets::{Progress, SealedPart, publish_key};
 use tokens::{Access, AccessError};
 use transport::{NoAnswer, NoAnswerKind, RateHeaders};
 use vault::{SealingKey, VaultError};
 
+use super::{Budget, Ran, Runner, media_infos};
 use crate::decide::{self, Moved, Sealing, Step, Then, Trouble};
 use crate::error::RunError;
 use crate::events::event;
+use crate::files::Reading;
 use crate::queue::{LONGEST_DELAY, Message};
-use crate::runner::budget::Budget;
-use crate::runner::{Ran, Runner, media_infos};
+
+/// A wait this short is sat out: a message would take as long.
+const SHORT: Duration = Duration::from_secs(2);
+
+/// One worker's turn with one target.
+pub(crate) struct Turn<'a> {
+    runner: &'a Runner,
+    apps: &'a Apps,
+    holder: Holder,
+    budget: Budget,
+    /// As last written.
+    item: Target,
+    media: Vec<MediaInfo>,
+    /// For sealing what an answer brings, without asking KMS between the answer and the write.
+    key: Option<SealingKey>,
+}
+
+/// How an action went.
+enum Done {
+    /// An answer moved the machine.
+    Moved(State),
+    /// No answer came, and it may have had its effect.
+    Lost,
+    /// It surely had no effect.
+    Trouble(Trouble),
+    /// The target is no longer this worker's; nothing was sent.
+    NotOurs,
+}
+
+/// The machine of a turn: what never changes during it.
+#[derive(Clone, Copy)]
+struct Machine<'a> {
+    platform: &'static dyn Publish,
+    app: &'a App,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn new(
+        runner: &'a Runner,
+        apps: &'a Apps,
+        holder: Holder,
+        budget: Budget,
+        item: Target,
+    ) -> Self {
+        Self {
+            runner,
+            apps,
+            holder,
+            budget,
+            media: media_infos(&item),
+            item,
+            key: None,
+        }
+    }
+
+    pub(crate) async fn run(mut self) -> Result<Ran, RunError> {
+        let platform = platforms::publish(self.item.platform);
+        let Some((platform, app)) = platform.zip(self.apps.get(self.item.platform)) else {
+            return self.without_app().await;
+        };
+        let machine = Machine { platform, app };
+        let mut state = match self.open(machine).await? {
+            Ok(state) => state,
+            Err(finish) => return self.end(&finish).await,
+        };
+        if self.item.intent.is_some() {
+            let lost = platform.lost(&self.job(app), &state, self.now());
+            if let Some(ran) = self.moved(machine, &mut state, lost, false, None).await? {
+                return Ok(ran);
+            }
+        }
+        let (user, connection) = (&self.item.user_id, &self.item.connection_id);
+        let tokens = &self.runner.tokens;
+        let mut access = match tokens.access(self.apps, user, connection).await {
+            Ok(access) => access,
+            Err(error) => {
+                let trouble = no_access(error)?;
+                return self.trouble(machine, &state, &trouble).await;
+            }
+        };
+        self.prepare(&access).await?;
+        loop {
+            let now = self.now();
+            let (done, sent) = match platform.next(&self.job(app), &state, now) {
+                Action::Finish(finish) => return self.end(&finish).await,
+                Action::Wait(until) if until <= now + SHORT => {
+                    tokio::time::sleep(until.since(now)).await;
+                    continue;
+                }
+                Action::Wait(until) => {
+                    let step = decide::waits(&self.item, until);
+                    return Ok(self.write(step, &state).await?.unwrap_or(Ran::Lost));
+                }
+                Action::Call(repeat) => (self.call(machine, &state, repeat, &access).await?, None),
+                Action::Upload { media, range } => {
+                    let before: u64 = self.media[..media.min(self.media.len())]
+                        .iter()
+                        .map(|media| media.size)
+                        .sum();
+                    let sent = before.saturating_add(range.end);
+                    let done = self.upload(machine, &state, media, range).await;
+                    (done, Some(sent))
+                }
+            };
+            let ended = match done {
+                Done::Moved(next) => self.moved(machine, &mut state, next, true, sent).await?,
+                Done::Lost => {
+                    let next = platform.lost(&self.job(app), &state, self.now());
+                    self.moved(machine, &mut state, next, false, None).await?
+                }
+                Done::Trouble(Trouble::Fault(fault))
+                    if decide::wants_fresh_token(&self.item, &fault) =>
+                {
+                    match self.runner.tokens.renewed(self.apps, &access).await {
+                        Ok(renewed) => {
+                            access = renewed;
+                            self.prepare(&access).await?;
+                            let step = decide::renewed(&self.item, &fault);
+                            self.write(step, &state).await?
+                        }
+                        Err(error) => {
+                            let trouble = no_access(error)?;
+                            Some(self.trouble(machine, &state, &trouble).await?)
+                        }
+                    }
+                }
+                Done::Trouble(trouble) => Some(self.trouble(machine, &state, &trouble).await?),
+                Done::NotOurs => Some(Ran::Lost),
+            };
+            if let Some(ran) = ended {
+                return Ok(ran);
+            }
+        }
+    }
+
+    /// The state as it was left, or a new one; or the end, where there is none to go on from.
+    async fn open(&self, machine: Machine<'_>) -> Result<Result<State, Finish>, RunError> {
+        let Some(text) = &self.item.state else {
+            let begun = machine.platform.start(&self.job(machine.app));
+            return Ok(begun.map_err(Finish::Failed));
+        };
+        let unreadable = || Finish::Unknown(Fault::new(FaultKind::OurBug));
+        let Ok(data) = serde_json::from_str(text) else {
+            return Ok(Err(unreadable()));
+        };
+        let Some(sealed) = &self.item.sealed else {
+            return Ok(Ok(State { data, secret: None }));
+        };
+        let keys = self.item.keys();
+        let place = self.item.place(&keys, self.item.sealed_step);
+        let vault = self.runner.tokens.vault();
+        let opened = vault.open(self.item.connection_id.as_str(), &place, sealed);
+        let text = match opened.await {
+            Ok(bytes) => std::str::from_utf8(&bytes).map(Secret::new).ok(),
+            Err(VaultError::DoesNotOpen | VaultError::Malformed) => None,
+            Err(error @ VaultError::KmsUnavailable(_)) => return Err(error.into()),
+        };
+        match text {
+            Some(secret) => Ok(Ok(State {
+                data,
+                secret: Some(secret),
+            })),
+            None => {
+                tracing::error!(target.id = %self.item.target_id, "a sealed state does not open");
+                // Without its secret the state still knows whether anything can have been published.
+                let state = State { data, secret: None };
+                let fault = Fault::new(FaultKind::OurBug);
+                Ok(Err(machine.platform.given_up(&state, fault)))
+            }
+        }
+    }
+
+    /// Gets the key ready that the connection's tokens are sealed with: it is in the vault's cache.
+    async fn prepare(&mut self, access: &Access) -> Result<(), RunError> {
+        let Some(sealed) = &access.connection.sealed else {
+            return Ok(());
+        };
+        let subject = self.item.connection_id.as_str();
+        self.key = Some(self.runner.tokens.vault().key_of(subject, sealed).await?);
+        Ok(())
+    }
+
+    async fn call(
+        &mut self,
+        machine: Machine<'_>,
+        state: &State,
+        repeat: Repeat,
+        access: &Access,
+    ) -> Result<Done, RunError> {
+        let call = machine
+            .platform
+            .call(&self.job(machine.app), state, &access.bundle);
+        let mut call = match call {
+            Ok(call) => call,
+            Err(fault) => return Ok(Done::Trouble(Trouble::Fault(fault))),
+        };
+        if repeat == Repeat::Once || call.repeat == Repeat::Once {
+            call.repeat = Repeat::Once;
+            let attempt = self.attempt();
+            let targets = &self.runner.targets;
+            match targets.intend(&self.item, &self.holder, &attempt).await? {
+                Some(item) => self.item = item,
+                None => return Ok(Done::NotOurs),
+            }
+        }
+        let name = call.name;
+        let sent_at = self.now();
+        let timeout = self
+            .runner
+            .settings
+            .call_timeout
+            .min(self.budget.left(sent_at))
+            .max(Duration::from_secs(1));
+        let answer = self.runner.wire.send(call, timeout).await;
+        Ok(self.read(machine, state, name, sent_at, answer))
+    }
+
+    async fn upload(
+        &mut self,
+        machine: Machine<'_>,
+        state: &State,
+        media: usize,
+        range: std::ops::Range<u64>,
+    ) -> Done {
+        let upload = machine.platform.upload(&self.job(machine.app), state);
+        let upload = match upload {
+            Ok(upload) => upload,
+            Err(fault) => return Done::Trouble(Trouble::Fault(fault)),
+        };
+        let Some(file) = self.item.media.get(media) else {
+            return Done::Trouble(Trouble::Fault(Fault::new(FaultKind::OurBug)));
+        };
+        let length = range.end.saturating_sub(range.start);
+        let Reading { bytes, broken } = match self.runner.files.read(&file.object_key, range).await
+        {
+            Ok(reading) => reading,
+            Err(error) => return Done::Trouble(Trouble::File(error)),
+        };
+        let Upload {
+            name,
+            request,
+            allowed_hosts,
+        } = upload;
+        let sent_at = self.now();
+        let timeout = self.budget.left(sent_at).max(Duration::from_secs(1));
+        let answer = self
+            .runner
+            .wire
+            .upload(request, allowed_hosts, length, bytes, timeout)
+            .await;
+        self.budget.uploaded(self.now().since(sent_at));
+        if answer.is_err()
+            && let Some(error) = broken.cause()
+        {
+            // The platform did not get as many bytes as were announced, so it has no part of them.
+            tracing::warn!(target.id = %self.item.target_id, error, "a file could not be read on");
+            return Done::Trouble(Trouble::File(crate::FilesError::Unavailable(error)));
+        }
+        self.read(machine, state, name, sent_at, answer)
+    }
+
+    /// What an answer, or the lack of one, comes to.
+    fn read(
+        &self,
+        machine: Machine<'_>,
+        state: &State,
+        name: &'static str,
+        sent_at: Timestamp,
+        answer: Result<Response<Bytes>, NoAnswer>,
+    ) -> Done {
+        let now = self.now();
+        let elapsed_ms = u64::try_from(now.since(sent_at).as_millis()).unwrap_or(u64::MAX);
+        let target = self.item.target_id.as_str();
+        let response = match answer {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::warn!(call = name, target.id = target, elapsed_ms, error = %error, "no answer");
+                return unanswered(error.kind());
+            }
+        };
+        let status = response.status().as_u16();
+        tracing::info!(call = name, target.id = target, status, elapsed_ms, "answered");
+        let answer = Answer {
+            response: &response,
+            sent_at,
+        };
+        let job = self.job(machine.app);
+        match machine.platform.answered(&job, state, answer) {
+            Ok(state) => Done::Moved(state),
+            Err(fault) => Done::Trouble(Trouble::Fault(timed(fault, response.headers(), now))),
+        }
+    }
+
+    /// Writes that the machine moved; `None`: this worker goes on.
+    async fn moved(
+        &mut self,
+        machine: Machine<'_>,
+        state: &mut State,
+        next: State,
+        answered: bool,
+        sent_bytes: Option<u64>,
+    ) -> Result<Option<Ran>, RunError> {
+        let now = self.now();
+        let action = machine.platform.next(&self.job(machine.app), &next, now);
+        let timeout = self.runner.settings.call_timeout;
+        let how = Moved {
+            answered,
+            sent_bytes,
+            time_left: self.budget.allows(&action, now, timeout),
+        };
+        let mut step = decide::moved(&self.item, next.clone(), &action, how, now);
+        if matches!(step.then, Then::Wait(until) if until <= now + SHORT && until > now)
+            && how.time_left
+        {
+            // Sat out by this worker.
+            step.then = Then::GoOn;
+        }
+        let key = machine.platform.publish_id(&next);
+        self.item.publish_key = key.map(|id| publish_key(self.item.platform, &id));
+        let ran = self.write(step, state).await?;
+        *state = next;
+        Ok(ran)
+    }
+
+    async fn trouble(
+        &mut self,
+        machine: Machine<'_>,
+        state: &State,
+        trouble: &Trouble,
+    ) -> Result<Ran, RunError> {
+        let give_up = |fault: Fault| machine.platform.given_up(state, fault);
+        let now = self.now();
+        let entropy = self.runner.entropy.as_ref();
+        let step = decide::troubled(&self.item, trouble, now, entropy, &give_up);
+        self.log(&step);
+        Ok(self.write(step, state).await?.unwrap_or(Ran::Lost))
+    }
+
+    /// The operator took the app away. Nothing is sent and nothing is known to be wrong: it waits.
+    async fn without_app(mut self) -> Result<Ran, RunError> {
+        if self.item.intent.is_some() {
+            tracing::error!(target.id = %self.item.target_id, "the platform has no app here");
+            return Ok(Ran::Stuck);
+        }
+        let fault = Fault::new(FaultKind::AppRefused)
+            .sentence("This platform is not set up in this deployment. The operator must set it up.");
+        let nothing_sent = self.item.state.is_none();
+        let give_up = |fault: Fault| match nothing_sent {
+            true => Finish::Failed(fault),
+            false => Finish::Unknown(fault),
+        };
+        let now = self.now();
+        let entropy = self.runner.entropy.as_ref();
+        let step = decide::troubled(&self.item, &Trouble::Later(fault), now, entropy, &give_up);
+        self.log(&step);
+        let state = State {
+            data: serde_json::Value::Null,
+            secret: None,
+        };
+        Ok(self.write(step, &state).await?.unwrap_or(Ran::Lost))
+    }
+
+    async fn end(&mut self, finish: &Finish) -> Result<Ran, RunError> {
+        let step = decide::finished(&self.item, None, finish);
+        self.log(&step);
+        let state = State {
+            data: serde_json::Value::Null,
+            secret: None,
+        };
+        Ok(self.write(step, &state).await?.unwrap_or(Ran::Lost))
+    }
+
+    /// Writes a step; `state` is the one before it. `None`: this worker goes on.
+    async fn write(&mut self, step: Step, state: &State) -> Result<Option<Ran>, RunError> {
+        let now = self.now();
+        let keep_until = (step.then == Then::GoOn).then(|| now + self.runner.settings.lease);
+        let due_at = match step.then {
+            Then::GoOn => keep_until,
+            Then::Wait(until) => Some(until),
+            Then::Over => None,
+        };
+        let sealed = self.sealed(&step, state).await?;
+        let event = step.event.map(|kind| {
+            let (fault, published) = (step.fault.as_ref(), step.published.as_ref());
+            let number = self.item.step + 1;
+            event(&self.item, kind, number, now, fault, published)
+        });
+        let text = step.state.map(|state| state.data.to_string());
+        let progress = Progress {
+            status: step.status,
+            state: text.or_else(|| self.item.state.clone()),
+            sealed,
+            due_at,
+            tries: step.tries,
+            fault: step.fault,
+            published: step.published,
+            publish_key: self.item.publish_key.clone(),
+            sent_bytes: step.sent_bytes,
+            queued_at: self.item.queued_at,
+            keep_until,
+        };
+        let attempt = self.attempt();
+        let runner = self.runner;
+        let written = runner
+            .insist(&self.budget, async || {
+                let event = event.as_ref().map(|event| (&runner.events, event));
+                let holder = Some(&self.holder);
+                runner
+                    .targets
+                    .advance(&self.item, holder, &progress, now, event, attempt.clone())
+                    .await
+            })
+            .await?;
+        let Some(item) = written else {
+            return Ok(Some(Ran::Lost));
+        };
+        self.item = item;
+        Ok(match step.then {
+            Then::GoOn => None,
+            Then::Wait(until) => {
+                let delay = until.since(self.now());
+                if delay <= LONGEST_DELAY {
+                    let message = Message::of(&self.item);
+                    runner.queue.send_or_leave(&message, delay).await;
+                }
+                Some(Ran::Waits(until))
+            }
+            Then::Over => Some(Ran::Ended(step.status)),
+        })
+    }
+
+    async fn sealed(&self, step: &Step, state: &State) -> Result<SealedPart, RunError> {
+        let Some(next) = &step.state else {
+            // At the end nothing is left to open.
+            return Ok(match step.then {
+                Then::Over if self.item.sealed.is_some() => SealedPart::Drop,
+                _ => SealedPart::Keep,
+            });
+        };
+        let new = match decide::sealing(&self.item, state.secret.as_ref(), next.secret.as_ref()) {
+            Sealing::Keep => return Ok(SealedPart::Keep),
+            Sealing::Drop => return Ok(SealedPart::Drop),
+            Sealing::Seal(new) => new,
+        };
+        let vault = self.runner.tokens.vault();
+        let made;
+        let key = match &self.key {
+            Some(key) => key,
+            None => {
+                made = vault.new_key(self.item.connection_id.as_str()).await?;
+                &made
+            }
+        };
+        let keys = self.item.keys();
+        let place = self.item.place(&keys, self.item.step + 1);
+        let sealed = vault.seal(key, &place, new.expose().as_bytes())?;
+        Ok(SealedPart::New(sealed))
+    }
+
+    fn log(&self, step: &Step) {
+        let fault = step.fault.as_ref().map(|fault| fault.to_string());
+        tracing::info!(
+            target.id = %self.item.target_id,
+            post.id = %self.item.post_id,
+            connection.id = %self.item.connection_id,
+            platform = %self.item.platform,
+            status = step.status.as_str(),
+            fault = fault.as_deref(),
+            tries = step.tries,
+            "target waits or ended"
+        );
+    }
+
+    fn job<'b>(&'b self, app: &'b App) -> Job<'b> {
+        Job {
+            app,
+            account: &self.item.account,
+            text: &self.item.text,
+            options: &self.item.options,
+            media: &self.media,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.runner.clock.now()
+    }
+
+    fn attempt(&self) -> AttemptId {
+        self.runner.attempt()
+    }
+}
+
+/// What may be concluded where no answer came.
+fn unanswered(kind: NoAnswerKind) -> Done {
+    match kind {
+        NoAnswerKind::NotSent => {
+            Done::Trouble(Trouble::Fault(Fault::new(FaultKind::PlatformDown)))
+        }
+        // The address is one that we do not call: the same again would be refused again.
+        NoAnswerKind::Refused => Done::Trouble(Trouble::Fault(Fault::new(FaultKind::OurBug))),
+        NoAnswerKind::Lost | NoAnswerKind::TooLarge => Done::Lost,
+    }
+}
+
+/// The fault, with the instant that the answer's headers tell where its body does not.
+fn timed(fault: Fault, headers: &HeaderMap, now: Timestamp) -> Fault {
+    let passes = matches!(fault.kind, FaultKind::RateLimited | FaultKind::PlatformDown);
+    match RateHeaders::read(headers, now).wait_until() {
+        Some(until) if passes && fault.until.is_none() => fault.until(until),
+        _ => fault,
+    }
+}
+
+fn no_access(error: AccessError) -> Result<Trouble, RunError> {
+    match error {
+        AccessError::NotConnected(fault) => Ok(Trouble::NotConnected(fault)),
+        AccessError::Later(fault) => Ok(Trouble::Later(fault)),
+        AccessError::Internal(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_answer_is_not_a_failed_call() {
+        for (kind, lost) in [
+            (NoAnswerKind::NotSent, false),
+            (NoAnswerKind::Refused, false),
+            (NoAnswerKind::Lost, true),
+            (NoAnswerKind::TooLarge, true),
+        ] {
+            assert_eq!(matches!(unanswered(kind), Done::Lost), lost, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn headers_say_when_where_the_body_does_not() {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", http::HeaderValue::from_static("30"));
+        let later = now.plus_secs(30);
+        let own = now.plus_secs(5);
+        for (fault, until) in [
+            (Fault::new(FaultKind::RateLimited), Some(later)),
+            (Fault::new(FaultKind::PlatformDown), Some(later)),
+            (Fault::new(FaultKind::RateLimited).until(own), Some(own)),
+            (Fault::new(FaultKind::ContentRejected), None),
+        ] {
+            assert_eq!(timed(fault, &headers, now).until, until);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What a delivery does.
+
+use domain::{Account, Delivery, PublishNews, ReceivedWebhook, Timestamp, WebhookEffect};
+use lambda::Error;
+use platforms::Apps;
+use posts::{Told, told};
+use store::deliveries::DeliveryState;
+use store::{Mark, Target, Transacted, Transaction};
+use tokens::{DisconnectError, EndedBy};
+
+use crate::WebhookWorker;
+
+impl WebhookWorker {
+    /// Applies a delivery that this worker holds; `false` if nobody here knows what it is about, or
+    /// a step under way must end first.
+    pub(crate) async fn apply(
+        &self,
+        mark: &Mark,
+        received: &ReceivedWebhook,
+        delivery: &Delivery,
+    ) -> Result<bool, Error> {
+        match &delivery.effect {
+            WebhookEffect::Nothing => self.settle(mark).await.map(|()| true),
+            WebhookEffect::AuthorizationRemoved { reason } => {
+                tracing::info!(delivery.id = %mark.delivery_id, reason, "authorization removed");
+                let when = delivery.occurred_at.unwrap_or(received.received_at);
+                self.removed(mark, delivery, when).await
+            }
+            WebhookEffect::Publish { publish_id, news } => {
+                self.published(mark, publish_id, news).await
+            }
+        }
+    }
+
+    /// Ends every connection to the account. Each end is a transaction of its own, and ending twice
+    /// changes nothing: a worker that dies half-way leaves a delivery that is taken over.
+    async fn removed(
+        &self,
+        mark: &Mark,
+        delivery: &Delivery,
+        when: Timestamp,
+    ) -> Result<bool, Error> {
+        let Some(account) = &delivery.account_id else {
+            return self.settle(mark).await.map(|()| true);
+        };
+        let account = Account::key_of(mark.platform, account);
+        let holders = self.accounts.get(&account).await?;
+        // An account that was ever connected here has an item, though nobody holds it any more.
+        if holders.version == 0 {
+            return Ok(false);
+        }
+        // Platforms tell whole seconds: tokens of the same second are older than the end.
+        let by = EndedBy::Platform(when.plus_secs(1));
+        for (user, connection) in holders.holders() {
+            match self
+                .tokens
+                .disconnect(&Apps::default(), &user, &connection, by)
+                .await
+            {
+                Ok(_) | Err(DisconnectError::Absent) => {}
+                Err(DisconnectError::Internal(error)) => return Err(error.into()),
+            }
+        }
+        self.settle(mark).await.map(|()| true)
+    }
+
+    /// Tells every target of the publish, and settles the delivery with the last of them.
+    async fn published(
+        &self,
+        mark: &Mark,
+        publish_id: &str,
+        news: &PublishNews,
+    ) -> Result<bool, Error> {
+        let found = self.targets.of_publish(mark.platform, publish_id).await?;
+        let mut targets = Vec::new();
+        for (post, target) in found {
+            targets.extend(self.targets.get(&post, &target).await?);
+        }
+        if targets.is_empty() {
+            return Ok(false);
+        }
+        self.tell_all(mark, &targets, news).await
+    }
+
+    async fn tell_all(
+        &self,
+        mark: &Mark,
+        targets: &[Target],
+        news: &PublishNews,
+    ) -> Result<bool, Error> {
+        let now = self.tokens.clock().now();
+        let mut transaction = Transaction::new(self.attempt());
+        let mut woken = Vec::new();
+        for target in targets {
+            match told(target, news, now) {
+                Told::Nothing => {}
+                Told::Later => return Ok(false),
+                Told::Change(change) => {
+                    transaction = self
+                        .targets
+                        .tell(transaction, target, &change.progress, now)?;
+                    if let Some(event) = &change.event {
+                        transaction = self.events.tell(transaction, event)?;
+                    }
+                    if change.wake {
+                        woken.push(target);
+                    }
+                }
+            }
+        }
+        transaction = self
+            .deliveries
+            .settle(transaction, mark, DeliveryState::Applied, now)?;
+        if transaction.run(self.deliveries.client()).await? != Transacted::Done {
+            // A target moved on since it was read: the next try sees where to.
+            return Ok(false);
+        }
+        for target in woken {
+            self.publish.wake_after(target).await;
+        }
+        Ok(true)
+    }
+
+    async fn settle(&self, mark: &Mark) -> Result<(), Error> {
+        let now = self.tokens.clock().now();
+        let state = DeliveryState::Applied;
+        // `false`: the lease ran out and another worker has it, which comes to the same.
+        self.deliveries
+            .settle_alone(mark, state, now, &self.attempt())
+            .await?;
+        Ok(())
+    }
+}
