@@ -1,2 +1,44 @@
-//! Placeholder.
-fn main() {}
+//! The Lambda; what it does is in the library beside it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lambda::sqs::Options;
+use lambda::variables as var;
+use posts::{Files, PublishQueue, Runner, RunnerSettings};
+use publish_worker::PublishWorker;
+use store::{Events, Targets};
+use wiring::Wiring;
+
+fn main() -> ExitCode {
+    lambda::start(async |env| {
+        let wiring = Wiring::new(&env);
+        let tokens = wiring.tokens(&env)?;
+        let runner = Runner {
+            targets: Targets::new(wiring.dynamodb(), env.text(&var::TABLE_TARGETS)),
+            events: Events::new(wiring.dynamodb(), env.text(&var::TABLE_EVENTS)),
+            wire: Arc::new(tokens.transport().clone()),
+            files: Files::new(wiring.s3(), env.text(&var::MEDIA_BUCKET)),
+            queue: PublishQueue::new(wiring.sqs(), env.text(&var::QUEUE_PUBLISH)),
+            settings: RunnerSettings {
+                lease: env.seconds(&var::PUBLISH_LEASE_SECONDS),
+                call_timeout: tokens.http_timeout(),
+            },
+            clock: wiring.clock.clone(),
+            entropy: wiring.entropy.clone(),
+            tokens,
+        };
+        let worker = Arc::new(env.finish(PublishWorker { runner })?);
+        let apps = Arc::new(wiring.apps(&env).await?);
+        // A target's turn takes as long as the function has: one at a time.
+        let options = Options {
+            at_once: 1,
+            ..Options::default()
+        };
+        lambda::sqs::serve(options, move |message| {
+            let (worker, apps) = (worker.clone(), apps.clone());
+            async move { worker.handle(&*apps.get().await, &message).await }
+        })
+        .await
+    })
+}

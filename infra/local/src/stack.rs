@@ -31,8 +31,8 @@ use crate::{
 pub struct StackOptions {
     /// The stack's name; unique within the cloud.
     pub name: String,
-    /// Template parameters that differ from their defaults. `JwtIssuer` and `JwtAudience` are
-    /// given by the stack itself.
+    /// Template parameters that differ from their defaults. `JwtIssuer`, `JwtAudience` and
+    /// `PublicBaseUrl` are given by the stack itself where they are not given here.
     pub parameters: BTreeMap<String, String>,
     /// More environment for every function, such as `HOST_OVERRIDES`.
     pub environment: BTreeMap<String, String>,
@@ -116,7 +116,13 @@ impl Stack {
         let proxy = Arc::new(proxy);
         let known = cloud.template().parameters();
         let mut parameters = options.parameters.clone();
-        for (name, value) in [("JwtIssuer", issuer.url()), ("JwtAudience", AUDIENCE)] {
+        let api_url = door.url();
+        for (name, value) in [
+            ("JwtIssuer", issuer.url()),
+            ("JwtAudience", AUDIENCE),
+            // Empty, functions take the request's own domain name and https, as on AWS.
+            ("PublicBaseUrl", &api_url),
+        ] {
             if known.contains_key(name) {
                 parameters
                     .entry(name.to_owned())
@@ -128,18 +134,16 @@ impl Stack {
             parameters,
             physical: BTreeMap::new(),
         };
-        deploy::deploy(
-            &aws,
-            cloud.kms(),
-            cloud.template(),
-            &mut values,
-            &door.url(),
-        )
-        .await
-        .with_context(|| format!("deploying {}", options.name))?;
+        deploy::deploy(&aws, cloud.kms(), cloud.template(), &mut values, &api_url)
+            .await
+            .with_context(|| format!("deploying {}", options.name))?;
         let resolver = Resolver::new(cloud.template(), &values);
         let plan = Plan::read(&resolver)?;
         let policies = template::policies(&resolver)?;
+        for (logical, properties) in resolver.of_type("AWS::S3::Bucket")? {
+            let rules = resolver.value(&properties["CorsConfiguration"]["CorsRules"])?;
+            proxy.set_cors(&values.physical[logical].reference, &rules);
+        }
         let logs = cloud.home().join("logs").join(&options.name);
         if logs.exists() {
             std::fs::remove_dir_all(&logs).context("removing the logs of an earlier run")?;
@@ -386,6 +390,12 @@ impl Stack {
         self.pollers.set_enabled(false).await;
         self.host.stop().await;
         deploy::remove(&self.aws, &self.values.stack).await
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.host.abandon();
     }
 }
 

@@ -26,15 +26,15 @@ pub fn ensure(home: &Path, requirements: &Path) -> Result<PathBuf> {
     let python = venv.join("bin").join("python");
     let stamp = venv.join("requirements.sha256");
     let current =
-        |_: &()| python.exists() && fs::read_to_string(&stamp).is_ok_and(|text| text == stamp_text);
-    if current(&()) {
+        || python.exists() && fs::read_to_string(&stamp).is_ok_and(|text| text == stamp_text);
+    if current() {
         return Ok(python);
     }
     fs::create_dir_all(home)?;
     // Two test processes may arrive here together; the second waits and finds the work done.
     let lock = fs::File::create(home.join("venv.lock"))?;
     lock.lock()?;
-    if current(&()) {
+    if current() {
         return Ok(python);
     }
     if !python.exists() {

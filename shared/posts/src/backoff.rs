@@ -42,7 +42,15 @@ mod tests {
     #[test]
     fn pauses_grow_by_three_and_stay_in_their_halves() {
         let entropy = SeededEntropy::new(3);
-        for (tries, full) in [(0, 4), (1, 4), (2, 12), (3, 36), (7, 2_916), (8, 3_600), (99, 3_600)] {
+        for (tries, full) in [
+            (0, 4),
+            (1, 4),
+            (2, 12),
+            (3, 36),
+            (7, 2_916),
+            (8, 3_600),
+            (99, 3_600),
+        ] {
             for _ in 0..20 {
                 let pause = pause(tries, &entropy);
                 let full = Duration::from_secs(full);

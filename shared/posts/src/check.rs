@@ -21,10 +21,14 @@ pub(crate) fn shape(post: &NewPost) -> Vec<Violation> {
         let sentence = format!("A post has at most {MAX_MEDIA} files.");
         found.push(violation("media", "too_many", sentence));
     }
-    let texts = post.targets.iter().enumerate().filter_map(|(index, target)| {
-        let text = target.text.as_deref()?;
-        Some((format!("targets[{index}].text"), text))
-    });
+    let texts = post
+        .targets
+        .iter()
+        .enumerate()
+        .filter_map(|(index, target)| {
+            let text = target.text.as_deref()?;
+            Some((format!("targets[{index}].text"), text))
+        });
     for (field, text) in std::iter::once(("text".to_owned(), post.text.as_str())).chain(texts) {
         if text.len() > MAX_TEXT_BYTES {
             let sentence = format!("A caption has at most {MAX_TEXT_BYTES} bytes.");
@@ -39,7 +43,10 @@ pub(crate) fn shape(post: &NewPost) -> Vec<Violation> {
     }
     for (index, target) in post.targets.iter().enumerate() {
         let same = |other: &ConnectionId| *other == target.connection_id;
-        if post.targets[..index].iter().any(|other| same(&other.connection_id)) {
+        if post.targets[..index]
+            .iter()
+            .any(|other| same(&other.connection_id))
+        {
             let field = format!("targets[{index}].connection_id");
             let sentence = "This connection is already a target of the post.".to_owned();
             found.push(violation(&field, "duplicate", sentence));
@@ -234,7 +241,10 @@ mod tests {
             ..good
         };
         let many = shape(&many);
-        assert_eq!(fields(&many), [("targets", "too_many"), ("media", "too_many")]);
+        assert_eq!(
+            fields(&many),
+            [("targets", "too_many"), ("media", "too_many")]
+        );
     }
 
     #[test]
@@ -244,7 +254,12 @@ mod tests {
         let ready = media(MediaStatus::Ready, MediaKind::Mp4);
         let image = media(MediaStatus::Ready, MediaKind::Png);
         let uploading = media(MediaStatus::Uploading, MediaKind::Mp4);
-        type Row<'a> = (&'a Media, Vec<Connection>, Vec<NewTarget>, &'a [(&'a str, &'a str)]);
+        type Row<'a> = (
+            &'a Media,
+            Vec<Connection>,
+            Vec<NewTarget>,
+            &'a [(&'a str, &'a str)],
+        );
         let own_text = NewTarget {
             text: Some("x".repeat(3_000)),
             ..target("a", "SELF_ONLY")

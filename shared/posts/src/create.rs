@@ -312,11 +312,7 @@ mod tests {
     fn requests_are_the_same_by_what_they_say() {
         let read = |text: &str| -> NewPost { serde_json::from_str(text).unwrap() };
         let hash = |post: &NewPost| idempotency("k", &serde_json::to_vec(post).unwrap());
-        let connection = ConnectionId::of(
-            &"u".parse().unwrap(),
-            domain::Platform::TikTok,
-            "a",
-        );
+        let connection = ConnectionId::of(&"u".parse().unwrap(), domain::Platform::TikTok, "a");
         let one = read(&format!(
             r#"{{"text":"a","targets":[{{"connection_id":"{connection}"}}]}}"#
         ));

@@ -182,9 +182,11 @@ pub(crate) fn troubled(
         Trouble::NotConnected(fault) => (fault.clone(), Retry::Never),
         Trouble::Later(fault) => (
             fault.clone(),
-            Retry::At(fault.until.unwrap_or_else(|| {
-                now + backoff::pause(streak(seen, fault), entropy)
-            })),
+            Retry::At(
+                fault
+                    .until
+                    .unwrap_or_else(|| now + backoff::pause(streak(seen, fault), entropy)),
+            ),
         ),
         Trouble::File(FilesError::Gone) => (gone(), Retry::Never),
         Trouble::File(FilesError::Unavailable(_)) => (unreadable(), Retry::BackOff),
@@ -269,4 +271,4 @@ fn refused(rejected: Fault) -> Fault {
 
 #[cfg(test)]
 #[path = "decide_tests.rs"]
-mod tests;
+pub(crate) mod tests;

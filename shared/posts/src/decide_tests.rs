@@ -88,10 +88,38 @@ fn a_move_leads_where_its_action_says() {
     let begins = Some(EventKind::PostPublishing);
     // (was, how it moved, action wanted, is, event, then)
     for (was, how, action, is, event, then) in [
-        (Queued, answered, upload.clone(), Publishing, begins, Then::GoOn),
-        (Queued, late, upload.clone(), Publishing, begins, Then::Wait(NOW)),
-        (Queued, answered, Action::Wait(later), Publishing, begins, Then::Wait(later)),
-        (Queued, lost, Action::Wait(later), Queued, None, Then::Wait(later)),
+        (
+            Queued,
+            answered,
+            upload.clone(),
+            Publishing,
+            begins,
+            Then::GoOn,
+        ),
+        (
+            Queued,
+            late,
+            upload.clone(),
+            Publishing,
+            begins,
+            Then::Wait(NOW),
+        ),
+        (
+            Queued,
+            answered,
+            Action::Wait(later),
+            Publishing,
+            begins,
+            Then::Wait(later),
+        ),
+        (
+            Queued,
+            lost,
+            Action::Wait(later),
+            Queued,
+            None,
+            Then::Wait(later),
+        ),
         (
             Queued,
             lost,
@@ -144,7 +172,11 @@ fn a_move_leads_where_its_action_says() {
     ] {
         let seen = target(was);
         let step = moved(&seen, state(), &action, how, NOW);
-        assert_eq!((step.status, step.event, step.then), (is, event, then), "{action:?}");
+        assert_eq!(
+            (step.status, step.event, step.then),
+            (is, event, then),
+            "{action:?}"
+        );
         assert_eq!(step.state, Some(state()));
         assert_eq!(step.tries, 0);
         let ended_badly = matches!(is, Failed | OutcomeUnknown);
@@ -180,7 +212,11 @@ fn trouble_is_waited_out_or_ends_it() {
         (worn(down, 1), Trouble::Fault(fault(down)), Some((6, 12, 2))),
         (worn(down, 7), Trouble::Fault(fault(down)), None),
         // Another kind of trouble starts its own count.
-        (worn(FaultKind::RateLimited, 7), Trouble::Fault(fault(down)), Some((2, 4, 1))),
+        (
+            worn(FaultKind::RateLimited, 7),
+            Trouble::Fault(fault(down)),
+            Some((2, 4, 1)),
+        ),
         (
             fresh.clone(),
             Trouble::Fault(fault(FaultKind::RateLimited).until(soon)),
@@ -192,12 +228,36 @@ fn trouble_is_waited_out_or_ends_it() {
             Trouble::Fault(fault(FaultKind::RateLimited).until(NOW)),
             Some((205, 207, 41)),
         ),
-        (fresh.clone(), Trouble::Fault(fault(FaultKind::QuotaUsed).until(far)), None),
-        (fresh.clone(), Trouble::Fault(fault(FaultKind::ContentRejected)), None),
-        (fresh.clone(), Trouble::Fault(fault(FaultKind::TokenRejected)), None),
-        (fresh.clone(), Trouble::NotConnected(fault(FaultKind::ReauthNeeded)), None),
-        (fresh.clone(), Trouble::Later(fault(FaultKind::AppRefused)), Some((5, 7, 1))),
-        (fresh.clone(), Trouble::Later(fault(down).until(soon)), Some((60, 62, 1))),
+        (
+            fresh.clone(),
+            Trouble::Fault(fault(FaultKind::QuotaUsed).until(far)),
+            None,
+        ),
+        (
+            fresh.clone(),
+            Trouble::Fault(fault(FaultKind::ContentRejected)),
+            None,
+        ),
+        (
+            fresh.clone(),
+            Trouble::Fault(fault(FaultKind::TokenRejected)),
+            None,
+        ),
+        (
+            fresh.clone(),
+            Trouble::NotConnected(fault(FaultKind::ReauthNeeded)),
+            None,
+        ),
+        (
+            fresh.clone(),
+            Trouble::Later(fault(FaultKind::AppRefused)),
+            Some((5, 7, 1)),
+        ),
+        (
+            fresh.clone(),
+            Trouble::Later(fault(down).until(soon)),
+            Some((60, 62, 1)),
+        ),
         (fresh.clone(), Trouble::File(FilesError::Gone), None),
         (
             fresh,

@@ -10,11 +10,15 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use futures_util::Stream;
 use transport::{BytesStream, SourceError};
 
 use crate::plan::Stored;
+
+/// How long putting a file together may take; the gateway gives up after 30 seconds.
+const COMPLETION: Duration = Duration::from_secs(20);
 
 /// The media bucket.
 #[derive(Clone, Debug)]
@@ -149,12 +153,20 @@ impl Files {
         let list = CompletedMultipartUpload::builder()
             .set_parts(Some(parts))
             .build();
+        // S3 may take its time over many parts. Tried again, a completion that went through answers
+        // that there is no such upload.
+        let patient = TimeoutConfig::builder()
+            .operation_attempt_timeout(COMPLETION)
+            .operation_timeout(COMPLETION)
+            .build();
         self.client
             .complete_multipart_upload()
             .bucket(&self.bucket)
             .key(key)
             .upload_id(upload_id)
             .multipart_upload(list)
+            .customize()
+            .config_override(aws_sdk_s3::Config::builder().timeout_config(patient))
             .send()
             .await
             .map(drop)
@@ -284,4 +296,46 @@ fn unavailable<E: ProvideErrorMetadata, R>(error: SdkError<E, R>) -> FilesError 
 /// S3 counts parts in 32 bits; no file of ours has that many.
 fn narrow(number: u64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::Credentials;
+    use aws_sdk_s3::Config;
+    use aws_sdk_s3::config::{BehaviorVersion, Region, RequestChecksumCalculation};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_url_signs_the_part_and_its_length_and_no_checksum() {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(Credentials::new("id", "hush", None, None, "test"))
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .force_path_style(true)
+            .build();
+        let files = Files::new(aws_sdk_s3::Client::from_conf(config), "bucket");
+        let life = Duration::from_secs(3_600);
+        let url = files.part_url("media/1", "up", 3, 8, life).await.unwrap();
+        let (path, query) = url.split_once('?').unwrap();
+        assert_eq!(path, "https://s3.eu-west-1.amazonaws.com/bucket/media/1");
+        let mut names: Vec<_> = query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .collect();
+        names.retain(|(name, _)| !matches!(*name, "X-Amz-Date" | "X-Amz-Signature"));
+        names.sort_unstable();
+        let expected = [
+            ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
+            ("X-Amz-Expires", "3600"),
+            ("X-Amz-SignedHeaders", "content-length%3Bhost"),
+            ("partNumber", "3"),
+            ("uploadId", "up"),
+            ("x-id", "UploadPart"),
+        ];
+        names.retain(|(name, _)| *name != "X-Amz-Credential");
+        assert_eq!(names, expected);
+        assert!(!url.contains("hush"));
+    }
 }

@@ -370,7 +370,11 @@ fn check_new(new: &NewMedia) -> Vec<Violation> {
         broken("size", "empty", "The file is empty.");
     }
     if new.size > MAX_MEDIA_BYTES {
-        broken("size", "too_large", "No platform takes more than 4,000,000,000 bytes.");
+        broken(
+            "size",
+            "too_large",
+            "No platform takes more than 4,000,000,000 bytes.",
+        );
     }
     let known = |name: &str| {
         let bare = name.split(';').next().unwrap_or("").trim();
@@ -408,7 +412,11 @@ mod tests {
             (MAX_MEDIA_BYTES, Some("video/mp4"), &[]),
             (1, Some("Video/MP4; codecs=avc1"), &[]),
             (0, None, &["size"]),
-            (MAX_MEDIA_BYTES + 1, Some("text/html"), &["size", "content_type"]),
+            (
+                MAX_MEDIA_BYTES + 1,
+                Some("text/html"),
+                &["size", "content_type"],
+            ),
         ];
         for (size, content_type, fields) in table {
             let new = NewMedia {

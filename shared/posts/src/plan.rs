@@ -20,10 +20,7 @@ pub(crate) fn part_size(size: u64) -> u64 {
 
 /// How many bytes part `number` (from 1) has; 0 for one that is not part of the file.
 pub(crate) fn length_of(size: u64, part_size: u64, number: u64) -> u64 {
-    let start = number
-        .saturating_sub(1)
-        .saturating_mul(part_size)
-        .min(size);
+    let start = number.saturating_sub(1).saturating_mul(part_size).min(size);
     if number == 0 {
         return 0;
     }
@@ -185,8 +182,16 @@ mod tests {
                     ("parts[1].part_number", "wrong_order"),
                 ],
             ),
-            (&[1, 2, 2, 3], &whole, &[("parts[2].part_number", "wrong_order")]),
-            (&[1, 2, 3, 4], &whole, &[("parts[3].part_number", "no_such_part")]),
+            (
+                &[1, 2, 2, 3],
+                &whole,
+                &[("parts[2].part_number", "wrong_order")],
+            ),
+            (
+                &[1, 2, 3, 4],
+                &whole,
+                &[("parts[3].part_number", "no_such_part")],
+            ),
             (
                 &[0, 1, 2, 3],
                 &whole,

@@ -182,7 +182,10 @@ mod tests {
     #[test]
     fn resolutions_are_read_strictly() {
         let read = |text: &str| serde_json::from_str::<Resolution>(text);
-        assert_eq!(read(r#"{"action":"post_again"}"#).unwrap(), Resolution::PostAgain {});
+        assert_eq!(
+            read(r#"{"action":"post_again"}"#).unwrap(),
+            Resolution::PostAgain {}
+        );
         for good in [
             r#"{"action":"mark_published"}"#,
             r#"{"action":"mark_published","platform_post_id":"7","url":"https://a.example/7"}"#,
@@ -226,7 +229,10 @@ mod tests {
         let (kind, marked) = settled(&seen, &marked, later);
         assert_eq!(kind, EventKind::PostPublished);
         assert_eq!(marked.due_at, None);
-        assert_eq!((marked.state, marked.publish_key), (seen.state, seen.publish_key));
+        assert_eq!(
+            (marked.state, marked.publish_key),
+            (seen.state, seen.publish_key)
+        );
         assert_eq!(marked.published.unwrap().ids, ["7"]);
     }
 }

@@ -40,7 +40,10 @@ pub fn told(target: &Target, news: &PublishNews, now: Timestamp) -> Told {
     let Some(platform) = platforms::publish(target.platform) else {
         return Told::Nothing;
     };
-    let Some(data) = target.state.as_deref().and_then(|text| serde_json::from_str(text).ok())
+    let Some(data) = target
+        .state
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
     else {
         // No publish was begun, so the news is of an earlier one.
         return Told::Nothing;
@@ -98,12 +101,7 @@ pub fn told(target: &Target, news: &PublishNews, now: Timestamp) -> Told {
 }
 
 /// The step that the new state stands for; `None` where the target stays what it is.
-fn step_of(
-    platform: &dyn Publish,
-    target: &Target,
-    after: State,
-    now: Timestamp,
-) -> Option<Step> {
+fn step_of(platform: &dyn Publish, target: &Target, after: State, now: Timestamp) -> Option<Step> {
     // What a machine wants next depends on no credentials, and this side has none.
     let app = App {
         client_id: String::new(),

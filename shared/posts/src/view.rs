@@ -2,8 +2,8 @@
 //! and machine states stay inside.
 
 use domain::{
-    Actor, ConnectionId, Fault, MediaId, MediaKind, MediaStatus, Platform, PostId,
-    PostOptions, PublishedPost, TargetId, TargetStatus, Timestamp,
+    Actor, ConnectionId, Fault, MediaId, MediaKind, MediaStatus, Platform, PostId, PostOptions,
+    PublishedPost, TargetId, TargetStatus, Timestamp,
 };
 use serde::Serialize;
 use store::{Media, Post, Target};
@@ -22,8 +22,10 @@ pub struct MediaView {
     /// How many parts it has.
     pub part_count: u64,
     /// What it is, once it is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<MediaKind>,
     /// Its media type, once it is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<&'static str>,
     /// When it was begun.
     pub created_at: String,
@@ -37,8 +39,10 @@ pub struct PartsView {
     /// The parts, by number.
     pub parts: Vec<PartView>,
     /// Where the next page begins; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_after: Option<u64>,
     /// When the URLs die; the same page again gives new ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub urls_expire_at: Option<String>,
 }
 
@@ -52,8 +56,10 @@ pub struct PartView {
     /// Whether it is stored.
     pub uploaded: bool,
     /// Its ETag, where it is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     /// Where to PUT it, where it is not. Whoever holds it may send the part.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }
 
@@ -112,10 +118,13 @@ pub struct TargetView {
     /// How far the bytes are.
     pub progress: ProgressView,
     /// What the platform calls the result, once it is published.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub published: Option<PublishedPost>,
     /// The last trouble: of a target that goes on, what it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<FaultView>,
     /// When it is looked at next; absent once it is at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_at: Option<String>,
     /// When it was accepted.
     pub created_at: String,

@@ -153,6 +153,11 @@ impl Host {
         self.pool(function)?.log_text()
     }
 
+    /// Asks for the end of all processes without waiting for it, for drops.
+    pub(crate) fn abandon(&self) {
+        self.pools.values().for_each(|pool| pool.abandon());
+    }
+
     /// Ends all processes.
     pub async fn stop(&self) {
         for pool in self.pools.values() {

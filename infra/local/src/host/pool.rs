@@ -225,12 +225,18 @@ impl Pool {
     }
 
     pub(super) async fn close(&self) {
-        {
-            let mut state = self.lock();
-            state.closed = true;
-            state.waiting.clear();
-        }
+        self.abandon();
         self.kill().await;
+    }
+
+    /// Takes no more events and asks for the end of all processes, without waiting for it.
+    pub(super) fn abandon(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiting.clear();
+        for alive in state.alive.values() {
+            alive.switch.pull();
+        }
     }
 
     pub(super) fn size(&self) -> usize {

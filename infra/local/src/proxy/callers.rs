@@ -18,6 +18,12 @@ impl KillSwitch {
         (Self(sender), receiver)
     }
 
+    /// Asks for the kill without waiting for it.
+    pub fn pull(&self) {
+        // A full or closed channel means that it is being killed, or dead, already.
+        drop(self.0.try_send(tokio::sync::oneshot::channel().0));
+    }
+
     /// Kills the process and returns once it is gone.
     pub async fn kill(&self) {
         let (done, gone) = tokio::sync::oneshot::channel();

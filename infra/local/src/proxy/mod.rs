@@ -4,6 +4,7 @@
 //! call for the IAM check, plays scripted faults, answers for KMS and sends the rest on.
 
 mod callers;
+mod cors;
 mod faults;
 mod forward;
 mod identify;
@@ -58,6 +59,7 @@ struct Shared {
     faults: Faults,
     record: Record,
     sent: Sent,
+    cors: cors::BucketCors,
 }
 
 impl Proxy {
@@ -72,6 +74,7 @@ impl Proxy {
             faults: Faults::default(),
             record: Record::default(),
             sent: Sent::default(),
+            cors: cors::BucketCors::default(),
         });
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self {
@@ -94,6 +97,11 @@ impl Proxy {
     /// The scripted faults.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
+    }
+
+    /// Tells the CORS rules of a bucket (CloudFormation's `CorsRules`).
+    pub fn set_cors(&self, bucket: &str, rules: &serde_json::Value) {
+        self.shared.cors.set(bucket, rules);
     }
 
     /// Rings when a function sent to the queue with this ARN.
@@ -148,10 +156,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
 async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer, Cut> {
     let (parts, body) = request.into_parts();
     if parts.method == http::Method::OPTIONS {
-        return Ok(shared
-            .upstream
-            .send(parts, body.map_err(Into::into).boxed_unsync(), "s3")
-            .await);
+        return Ok(shared.cors.preflight(&parts));
     }
     let Some(credential) = Credential::read(&parts) else {
         return Ok(refuse("s3", 403, "AccessDenied", "Access Denied"));
@@ -303,9 +308,11 @@ impl Shared {
                 self.upstream.send(parts, body, service).await
             }
             Payload::Stream(body) => {
-                self.upstream
-                    .send(parts, body.map_err(Into::into).boxed_unsync(), service)
-                    .await
+                let head = parts.clone();
+                let body = body.map_err(Into::into).boxed_unsync();
+                let mut answer = self.upstream.send(parts, body, service).await;
+                self.cors.decorate(&head, &mut answer);
+                answer
             }
         }
     }

@@ -272,6 +272,15 @@ async fn a_multipart_upload_by_presigned_urls() {
         .unwrap();
     let answer = http.get(url.uri()).send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "raw");
+    let past = std::time::SystemTime::now() - Duration::from_secs(3_600);
+    let over = PresigningConfig::builder()
+        .start_time(past)
+        .expires_in(Duration::from_secs(60));
+    let url = s3.get_object().bucket(bucket).key("small");
+    let url = url.presigned(over.build().unwrap()).await.unwrap();
+    let answer = http.get(url.uri()).send().await.unwrap();
+    assert_eq!(answer.status(), 403);
+    assert!(answer.text().await.unwrap().contains("Request has expired"));
     let actions: Vec<_> = stack
         .record()
         .of("probe")
@@ -288,5 +297,62 @@ async fn a_multipart_upload_by_presigned_urls() {
         "s3:GetObject",
     ];
     assert_eq!(actions, expected);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buckets_cors_is_what_the_template_says() {
+    let stack = stack("bucket-cors").await;
+    let url = format!(
+        "{}/{}/k",
+        stack.aws_endpoint(),
+        stack.bucket("media").unwrap()
+    );
+    let s3 = s3_of_the_probe(&stack.aws_endpoint());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let presigning = aws_sdk_s3::presigning::PresigningConfig::expires_in(BOUND).unwrap();
+    let put = s3
+        .put_object()
+        .bucket(stack.bucket("media").unwrap())
+        .key("k");
+    let put = put.presigned(presigning).await.unwrap();
+    for (origin, method, allowed) in [
+        ("https://app.example", "PUT", true),
+        ("https://app.example", "DELETE", false),
+        ("https://evil.example", "PUT", false),
+    ] {
+        let answer = http
+            .request(reqwest::Method::OPTIONS, &url)
+            .header("origin", origin)
+            .header("access-control-request-method", method)
+            .header("access-control-request-headers", "content-type")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            answer.status(),
+            if allowed { 200 } else { 403 },
+            "{origin} {method}"
+        );
+    }
+    for (origin, exposed) in [
+        ("https://app.example", Some("ETag")),
+        ("https://evil.example", None),
+    ] {
+        let sent = http
+            .put(put.uri())
+            .header("origin", origin)
+            .body("x")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(sent.status(), 200);
+        let header = sent.headers().get("access-control-expose-headers");
+        assert_eq!(
+            header.map(|value| value.to_str().unwrap()),
+            exposed,
+            "{origin}"
+        );
+    }
     stack.stop().await.unwrap();
 }

@@ -77,7 +77,12 @@ mod tests {
         let mut budget = Budget::new(NOW, NOW.plus_secs(120));
         budget.uploaded(Duration::from_secs(20));
         let timeout = Duration::from_secs(10);
-        for (gone, uploads, calls) in [(0, true, true), (72, true, true), (73, false, true), (103, false, false)] {
+        for (gone, uploads, calls) in [
+            (0, true, true),
+            (72, true, true),
+            (73, false, true),
+            (103, false, false),
+        ] {
             let now = NOW.plus_secs(gone);
             assert_eq!(budget.allows(&upload, now, timeout), uploads, "{gone}");
             assert_eq!(budget.allows(&call, now, timeout), calls, "{gone}");

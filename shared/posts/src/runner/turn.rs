@@ -301,7 +301,13 @@ impl<'a> Turn<'a> {
             }
         };
         let status = response.status().as_u16();
-        tracing::info!(call = name, target.id = target, status, elapsed_ms, "answered");
+        tracing::info!(
+            call = name,
+            target.id = target,
+            status,
+            elapsed_ms,
+            "answered"
+        );
         let answer = Answer {
             response: &response,
             sent_at,
@@ -364,8 +370,9 @@ impl<'a> Turn<'a> {
             tracing::error!(target.id = %self.item.target_id, "the platform has no app here");
             return Ok(Ran::Stuck);
         }
-        let fault = Fault::new(FaultKind::AppRefused)
-            .sentence("This platform is not set up in this deployment. The operator must set it up.");
+        let fault = Fault::new(FaultKind::AppRefused).sentence(
+            "This platform is not set up in this deployment. The operator must set it up.",
+        );
         let nothing_sent = self.item.state.is_none();
         let give_up = |fault: Fault| match nothing_sent {
             true => Finish::Failed(fault),
@@ -515,9 +522,7 @@ impl<'a> Turn<'a> {
 /// What may be concluded where no answer came.
 fn unanswered(kind: NoAnswerKind) -> Done {
     match kind {
-        NoAnswerKind::NotSent => {
-            Done::Trouble(Trouble::Fault(Fault::new(FaultKind::PlatformDown)))
-        }
+        NoAnswerKind::NotSent => Done::Trouble(Trouble::Fault(Fault::new(FaultKind::PlatformDown))),
         // The address is one that we do not call: the same again would be refused again.
         NoAnswerKind::Refused => Done::Trouble(Trouble::Fault(Fault::new(FaultKind::OurBug))),
         NoAnswerKind::Lost | NoAnswerKind::TooLarge => Done::Lost,

@@ -1,0 +1,173 @@
+//! A browser without a screen: cookies, redirects, forms. It knows nothing of any platform, so it
+//! walks stand-ins that nobody here wrote.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
+use reqwest::{Method, StatusCode};
+use url::Url;
+
+use super::form::Form;
+
+/// More redirects than this are a loop.
+const MOST_REDIRECTS: usize = 12;
+
+/// A browser. Origins that a stand-in knows by an https name are fetched from where they are served.
+#[derive(Debug)]
+pub struct Browser {
+    http: reqwest::Client,
+    served_at: BTreeMap<String, String>,
+    cookies: BTreeMap<(String, String), String>,
+}
+
+/// A page that was fetched.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Its address, as the browser shows it.
+    pub url: Url,
+    /// The status.
+    pub status: StatusCode,
+    /// Headers, lower-case; the last of a name.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub text: String,
+}
+
+impl Browser {
+    /// A browser without cookies. `served_at`: origin to the loopback address that serves it.
+    pub fn new(served_at: &BTreeMap<String, String>) -> Result<Self> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Self { http, served_at: served_at.clone(), cookies: BTreeMap::new() })
+    }
+
+    /// Opens an address and follows redirects to a page.
+    pub async fn open(&mut self, url: &str) -> Result<Page> {
+        let page = self.fetch(Method::GET, Url::parse(url)?, None).await?;
+        self.follow(page).await
+    }
+
+    /// Presses the button of the page's form that agrees, and follows redirects to a page.
+    pub async fn agree(&mut self, page: &Page) -> Result<Page> {
+        let answer = self.submit(page, &Form::agreeing(&page.text)?).await?;
+        self.follow(answer).await
+    }
+
+    /// Presses the button that says no.
+    pub async fn decline(&mut self, page: &Page) -> Result<Page> {
+        let answer = self.submit(page, &Form::declining(&page.text)?).await?;
+        self.follow(answer).await
+    }
+
+    /// Sends a form as it is filled in; does not follow redirects.
+    pub async fn submit(&mut self, page: &Page, form: &Form) -> Result<Page> {
+        let target = match &form.action {
+            Some(action) => page.url.join(action)?,
+            None => page.url.clone(),
+        };
+        if form.post {
+            return self.fetch(Method::POST, target, Some(form.body())).await;
+        }
+        let mut target = target;
+        target.set_query(Some(&form.body()));
+        self.fetch(Method::GET, target, None).await
+    }
+
+    /// Follows redirects from an answer to a page.
+    pub async fn follow(&mut self, mut page: Page) -> Result<Page> {
+        for _ in 0..MOST_REDIRECTS {
+            let Some(next) = page.redirect()? else { return Ok(page) };
+            page = self.fetch(Method::GET, next, None).await?;
+        }
+        bail!("more than {MOST_REDIRECTS} redirects")
+    }
+
+    /// One request, redirects not followed.
+    pub async fn fetch(&mut self, method: Method, url: Url, form: Option<String>) -> Result<Page> {
+        let origin = url.origin().ascii_serialization();
+        let mut wire = url.clone();
+        if let Some(base) = self.served_at.get(&origin) {
+            let base = Url::parse(base)?;
+            wire.set_scheme(base.scheme()).ok().context("a scheme that cannot be set")?;
+            wire.set_host(base.host_str())?;
+            wire.set_port(base.port()).ok().context("a port that cannot be set")?;
+        }
+        let loopback = matches!(wire.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+        if !loopback {
+            bail!("{} is not on this machine", domain_of(&url));
+        }
+        let mut request = self.http.request(method, wire);
+        let cookies: Vec<String> = self
+            .cookies
+            .iter()
+            .filter(|((of, _), _)| *of == origin)
+            .map(|((_, name), value)| format!("{name}={value}"))
+            .collect();
+        if !cookies.is_empty() {
+            request = request.header(COOKIE, cookies.join("; "));
+        }
+        if let Some(form) = form {
+            request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+        }
+        let answer = request.send().await.with_context(|| format!("asking {}", domain_of(&url)))?;
+        let headers = answer.headers().clone();
+        for line in headers.get_all(SET_COOKIE) {
+            self.keep_cookie(&origin, line.to_str()?);
+        }
+        let status = answer.status();
+        let named = headers.iter().filter_map(|(name, value)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        });
+        Ok(Page { url, status, headers: named.collect(), text: answer.text().await? })
+    }
+
+    /// The value of a cookie of an origin.
+    pub fn cookie(&self, origin: &str, name: &str) -> Option<&str> {
+        self.cookies.get(&(origin.to_owned(), name.to_owned())).map(String::as_str)
+    }
+
+    fn keep_cookie(&mut self, origin: &str, line: &str) {
+        let mut parts = line.split(';').map(str::trim);
+        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { return };
+        let key = (origin.to_owned(), name.to_owned());
+        if parts.any(|part| part.eq_ignore_ascii_case("max-age=0")) {
+            self.cookies.remove(&key);
+        } else {
+            self.cookies.insert(key, value.to_owned());
+        }
+    }
+}
+
+impl Page {
+    /// Where the answer sends the browser, if it does.
+    pub fn redirect(&self) -> Result<Option<Url>> {
+        if !self.status.is_redirection() {
+            return Ok(None);
+        }
+        let location = self.headers.get(LOCATION.as_str()).context("a redirect without an address")?;
+        Ok(Some(self.url.join(location)?))
+    }
+
+    /// A parameter of the page's address.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let mut pairs = self.url.query_pairs();
+        pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// The page, unless it is an error page; its text is cut to what helps.
+    pub fn good(self, what: &str) -> Result<Self> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        let text: String = super::form::visible(&self.text).chars().take(300).collect();
+        bail!("{what}: {} answered {}: {text}", domain_of(&self.url), self.status)
+    }
+}
+
+/// An address without what may be secret in it.
+fn domain_of(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
+}

@@ -1,0 +1,23 @@
+//! Whole flows: the real function binaries, deployed from the real template into the local cloud,
+//! against the stand-in platforms. Faults are injected, never imagined.
+//!
+//! The modules say `cfg(test)` so that clippy knows their helpers for test code.
+
+#[cfg(test)]
+mod connect;
+#[cfg(test)]
+mod disconnect;
+#[cfg(test)]
+mod policies;
+#[cfg(test)]
+mod publish;
+#[cfg(test)]
+mod refresh;
+#[cfg(test)]
+mod requests;
+#[cfg(test)]
+mod sealed;
+#[cfg(test)]
+mod webhook;
+#[cfg(test)]
+mod world;

@@ -1,0 +1,234 @@
+//! Refreshing under load and under faults.
+
+use futures_util::future::join_all;
+use local::{Fault, Rule, eventually};
+use serde_json::{Value, json};
+
+use crate::world::{SOON, USER, World, number, text};
+
+/// The event that a queue with one message hands over.
+fn record(queue: &str, body: &Value) -> Value {
+    json!({ "Records": [{
+        "messageId": "m1", "receiptHandle": "r1", "body": body.to_string(),
+        "attributes": { "ApproximateReceiveCount": "1", "SentTimestamp": "1767225600000" },
+        "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs",
+        "eventSourceARN": format!("arn:aws:sqs:us-east-1:000000000000:{queue}"),
+        "awsRegion": "us-east-1",
+    }]})
+}
+
+fn wish(connection: &str) -> Value {
+    json!({ "user_id": USER, "connection_id": connection })
+}
+
+/// The message that the schedule would send for the item as it stands.
+fn due(connection: &str, version: u64) -> Value {
+    json!({
+        "user_id": USER, "connection_id": connection,
+        "due": { "platform": "tiktok", "token_version": version },
+    })
+}
+
+async fn refresh(world: &World, body: &Value) {
+    let ended = world.stack.invoke("refresh-worker", &record("refresh", body)).await.unwrap();
+    ended.result.unwrap();
+}
+
+/// Refreshes in the background and gives up on the answer: the process may be killed meanwhile.
+async fn refresh_dying(world: &World, body: &Value) {
+    drop(world.stack.invoke("refresh-worker", &record("refresh", body)).await);
+}
+
+async fn expired(world: &World) -> String {
+    let id = world.connect(USER).await;
+    world.set_connection(USER, &[("expires_at", 1), ("due_at", 1)]).await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_refreshers_of_one_expired_token_make_one_call() {
+    let world = World::new().await;
+    let id = expired(&world).await;
+    join_all((0..50).map(|_| async { refresh(&world, &due(&id, 1)).await })).await;
+    assert_eq!(world.calls("token_refresh").await, 1);
+    let item = world.connection_item(USER).await;
+    assert_eq!(number(&item, "token_version"), 2);
+    assert!(!item.contains_key("lease_holder"));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schedule_finds_what_is_due_and_the_holder_is_cheap() {
+    let world = World::new().await;
+    let id = expired(&world).await;
+    world.stack.record().clear();
+    world.stack.fire("token-refresh").await.unwrap();
+    eventually("the refresh", SOON, || async {
+        Ok((number(&world.connection_item(USER).await, "token_version") == 2).then_some(()))
+    })
+    .await
+    .unwrap();
+    let calls = world.stack.record().of("refresh-worker");
+    let count = |service: &str| {
+        calls.iter().filter(|call| call.action.starts_with(service) && !call.by_poller).count()
+    };
+    assert!(count("kms:") <= 1, "{} KMS calls", count("kms:"));
+    assert!(count("dynamodb:") <= 3, "{} DynamoDB calls", count("dynamodb:"));
+    // Done: the next run finds nothing.
+    world.stack.fire("token-refresh").await.unwrap();
+    assert_eq!(world.calls("token_refresh").await, 1);
+    let status = world.status_of(USER, &id).await;
+    assert_eq!(status["failures"], 0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_the_table_refuses_comes_back_out_of_the_rescue_queue() {
+    let world = World::new().await;
+    let id = expired(&world).await;
+    // The lease is the first update of the table; every later one fails until the rescue.
+    let broken = world.stack.fault(
+        Rule::on("dynamodb:UpdateItem").by("refresh-worker").touching("Connections").nth(2).times(15),
+        Fault::error(500, "InternalServerError"),
+    );
+    refresh(&world, &due(&id, 1)).await;
+    assert!(broken.fired() >= 4, "the write was tried hard: {}", broken.fired());
+    world.stack.clear_faults();
+    eventually("the rescue", SOON, || async {
+        Ok((number(&world.connection_item(USER).await, "token_version") == 2).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(world.calls("token_refresh").await, 1);
+    // The rescued bundle is the living one: the next refresh works with it.
+    refresh(&world, &wish(&id)).await;
+    let item = world.connection_item(USER).await;
+    assert_eq!((number(&item, "token_version"), text(&item, "status")), (3, "active".to_owned()));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_answer_was_lost_is_recognised() {
+    let world = World::new().await;
+    let id = expired(&world).await;
+    let commit = Rule::on("dynamodb:UpdateItem").by("refresh-worker").touching("Connections").nth(2);
+    let lost = world.stack.fault(commit, Fault::DropAfter);
+    refresh(&world, &due(&id, 1)).await;
+    assert_eq!(lost.fired(), 1);
+    assert_eq!(number(&world.connection_item(USER).await, "token_version"), 2);
+    assert_eq!(world.queue_rescue().await, 0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_inside_the_window_ends_as_rotation_lost_once() {
+    let world = World::new().await;
+    let id = expired(&world).await;
+    // The platform has rotated; the worker dies before it hears of it.
+    world.fault(json!({ "endpoint": "token_refresh", "hold": "after" })).await;
+    let body = due(&id, 1);
+    let dying = refresh_dying(&world, &body);
+    let kill = async {
+        world.held("token_refresh").await;
+        world.stack.kill("refresh-worker").await.unwrap();
+        world.release().await;
+    };
+    tokio::join!(dying, kill);
+    // Nobody touches the connection before the lease and the settling time are over.
+    refresh(&world, &due(&id, 1)).await;
+    assert_eq!(world.calls("token_refresh").await, 1);
+    eventually("the takeover", SOON, || async {
+        refresh(&world, &due(&id, 1)).await;
+        Ok((text(&world.connection_item(USER).await, "status") == "needs_reauth").then_some(()))
+    })
+    .await
+    .unwrap();
+    let item = world.connection_item(USER).await;
+    assert_eq!(text(&item, "reason"), "rotation_lost");
+    assert_eq!(world.events(USER).await, ["connection.connected", "connection.needs_reauth"]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_outside_the_window_loses_nothing() {
+    for (what, rule, fault) in [
+        ("before the lease", Rule::on("dynamodb:UpdateItem").touching("Connections"), Fault::KillBefore),
+        ("after the lease", Rule::on("dynamodb:UpdateItem").touching("Connections"), Fault::KillAfter),
+        ("before the key", Rule::on("kms:Decrypt"), Fault::KillBefore),
+        ("after the key", Rule::on("kms:Decrypt"), Fault::KillAfter),
+        ("after the commit", Rule::on("dynamodb:UpdateItem").touching("Connections").nth(2), Fault::KillAfter),
+    ] {
+        let world = World::new().await;
+        let id = expired(&world).await;
+        let killed = world.stack.fault(rule.by("refresh-worker"), fault);
+        refresh_dying(&world, &due(&id, 1)).await;
+        assert_eq!(killed.fired(), 1, "{what}");
+        eventually(what, SOON, || async {
+            refresh(&world, &due(&id, 1)).await;
+            Ok((number(&world.connection_item(USER).await, "token_version") == 2).then_some(()))
+        })
+        .await
+        .unwrap();
+        let item = world.connection_item(USER).await;
+        assert_eq!(text(&item, "status"), "active", "{what}");
+        assert_eq!(world.calls("token_refresh").await, 1, "{what}");
+        world.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_grant_needs_the_creator_and_trouble_that_passes_does_not() {
+    let world = World::new().await;
+    let id = expired(&world).await;
+    for fault in [
+        json!({ "endpoint": "token_refresh", "error": "server_error" }),
+        json!({ "endpoint": "token_refresh", "error": "temporarily_unavailable" }),
+        json!({ "endpoint": "token_refresh", "status": 429, "body": {} }),
+        json!({ "endpoint": "token_refresh", "cut_before": true }),
+    ] {
+        world.fault(fault.clone()).await;
+        refresh(&world, &wish(&id)).await;
+        let item = world.connection_item(USER).await;
+        assert_eq!(text(&item, "status"), "active", "{fault}");
+        assert!(!item.contains_key("lease_holder"), "{fault}");
+    }
+    assert_eq!(world.status_of(USER, &id).await["failures"], 4);
+    assert_eq!(world.events(USER).await, ["connection.connected"]);
+
+    world.fault(json!({ "endpoint": "token_refresh", "error": "invalid_grant", "http200": true })).await;
+    refresh(&world, &wish(&id)).await;
+    assert_eq!(text(&world.connection_item(USER).await, "status"), "needs_reauth");
+    assert_eq!(world.events(USER).await, ["connection.connected", "connection.needs_reauth"]);
+
+    // Connecting again heals it, under a new version.
+    world.connect(USER).await;
+    let item = world.connection_item(USER).await;
+    assert_eq!((text(&item, "status"), number(&item, "token_version")), ("active".to_owned(), 2));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_fault_opens_the_breaker_and_flips_nobody() {
+    let world = World::new().await;
+    let id = expired(&world).await;
+    world.fault(json!({ "endpoint": "token_refresh", "error": "invalid_client" })).await;
+    refresh(&world, &wish(&id)).await;
+    let item = world.connection_item(USER).await;
+    assert_eq!((text(&item, "status"), number(&item, "failures")), ("active".to_owned(), 0));
+    let breaker = world.items("platforms").await.remove(0);
+    assert!(number(&breaker, "open_until") > 0);
+    // Open: nobody asks the platform.
+    refresh(&world, &wish(&id)).await;
+    world.stack.kill("refresh-worker").await.unwrap();
+    refresh(&world, &wish(&id)).await;
+    assert_eq!(world.calls("token_refresh").await, 1);
+    assert!(world.stack.all_logs().unwrap().contains("circuit breaker opened"));
+    world.end().await;
+}
+
+impl World {
+    async fn queue_rescue(&self) -> u64 {
+        let (visible, flying, delayed) = self.stack.queue_depth("rescue").await.unwrap();
+        visible + flying + delayed
+    }
+}
