@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::Command,
     sync::Arc,
 };
 
@@ -16,7 +15,6 @@ use crate::{
     cloud::{self, Cloud},
     gateway::Door,
     stack::{Stack, StackOptions},
-    template::Template,
 };
 
 /// What `dev` was asked for.
@@ -48,6 +46,9 @@ pub struct Platforms {
     pub host_overrides: BTreeMap<String, String>,
     /// App credentials by platform: the value of the platforms secret.
     pub platforms: BTreeMap<String, Value>,
+    /// Redirect URIs as registered, by platform.
+    #[serde(default)]
+    pub redirect_uris: BTreeMap<String, Vec<String>>,
     /// Origins of https redirect URIs, and where the local gateway serves them.
     #[serde(default)]
     pub served_at: BTreeMap<String, String>,
@@ -70,11 +71,23 @@ impl Platforms {
             .first_mut()
             .context("the sandbox has no app")?;
         app.webhook_url = Some(format!("{api_url}/webhooks/tiktok"));
+        // An app that has not passed TikTok's audit could post to private accounts only.
+        app.audited = true;
         let tiktok = json!({"client_key": app.client_key, "client_secret": app.client_secret});
         let web = app
             .web_redirect_uris
             .first()
             .and_then(|uri| url::Url::parse(uri).ok());
+        // TikTok has a flow for web redirects and one for loopback redirects: both are registered.
+        let own = format!("{api_url}/oauth/tiktok/callback");
+        let both = app
+            .web_redirect_uris
+            .first()
+            .cloned()
+            .into_iter()
+            .chain([own])
+            .rev()
+            .collect();
         let served_at = web
             .map(|uri| (uri.origin().ascii_serialization(), api_url.to_owned()))
             .into_iter()
@@ -83,9 +96,27 @@ impl Platforms {
         let platforms = Self {
             host_overrides: sandbox.host_overrides(),
             platforms: BTreeMap::from([("tiktok".to_owned(), tiktok)]),
+            redirect_uris: BTreeMap::from([("tiktok".to_owned(), both)]),
             served_at,
         };
         Ok((platforms, sandbox))
+    }
+
+    /// The redirect URIs that the app has registered with a platform, as far as is known: what the
+    /// demo walks one after the other. The first is the deployment's own loopback address, unless
+    /// the file names others.
+    pub fn redirect_uris(&self, platform: &str, api_url: &str) -> Vec<String> {
+        let own = format!("{api_url}/oauth/{platform}/callback");
+        match self.redirect_uris.get(platform) {
+            Some(named) if !named.is_empty() => named.clone(),
+            _ => {
+                let set = self
+                    .platforms
+                    .get(platform)
+                    .and_then(|app| app["redirect_uri"].as_str());
+                vec![set.map_or(own, str::to_owned)]
+            }
+        }
     }
 
     /// The value of every function's `HOST_OVERRIDES`.
@@ -106,18 +137,13 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Builds the functions and brings everything up.
+    /// Brings everything up.
     pub async fn start(options: DevOptions) -> Result<Self> {
         let root = cloud::project_root()?;
-        // Cargo and pip work at the same time; both show themselves only when they take long or fail.
-        let cloud = {
-            let root = root.clone();
-            tokio::spawn(async move { Cloud::start(&root).await })
-        };
         let door = Door::bind(options.port).await?;
-        let cloud = cloud.await??;
-        let binaries = build(&root, cloud.template()).await?;
-        Self::start_in(&cloud, door, binaries, options).await
+        let cloud = Cloud::start(&root).await?;
+        // The launcher has built the functions beside this program.
+        Self::start_in(&cloud, door, crate::stack::default_binaries(), options).await
     }
 
     /// The same in a running cloud with built binaries, for the demo, tests and benches.
@@ -175,6 +201,35 @@ impl Dev {
             .to_owned())
     }
 
+    /// Every literal secret that the stand-ins set or gave out; none where they are not ours.
+    pub async fn stand_in_secrets(&self) -> Result<Vec<String>> {
+        let Some(found) = self.ask_sandbox("secrets").await? else {
+            return Ok(Vec::new());
+        };
+        let all = found["secrets"].as_array().cloned().unwrap_or_default();
+        let text = |one: &Value| one.as_str().or(one["value"].as_str()).map(str::to_owned);
+        Ok(all.iter().filter_map(text).collect())
+    }
+
+    /// What the stand-ins hold; `None` where they are not ours.
+    pub async fn stand_in_state(&self) -> Result<Option<Value>> {
+        self.ask_sandbox("state").await
+    }
+
+    async fn ask_sandbox(&self, what: &str) -> Result<Option<Value>> {
+        let Some(sandbox) = &self.sandbox else {
+            return Ok(None);
+        };
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let answer = http
+            .get(format!("{}/{what}", sandbox.admin_url()))
+            .send()
+            .await?;
+        Ok(Some(serde_json::from_slice(
+            &answer.error_for_status()?.bytes().await?,
+        )?))
+    }
+
     /// What a person wants to know once everything is up.
     pub fn greeting(&self, link: &str) -> Result<String> {
         let token = self
@@ -200,19 +255,4 @@ impl Dev {
             sandbox.stop().await;
         }
     }
-}
-
-/// Builds the template's functions in the profile that this program was built in, and gives the
-/// folder of the binaries.
-async fn build(root: &Path, template: &Template) -> Result<PathBuf> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["build", "--quiet", "--bins"]);
-    for binary in template.binaries() {
-        cargo.args(["--package", &binary]);
-    }
-    let status = tokio::task::spawn_blocking(move || cargo.status()).await??;
-    if !status.success() {
-        bail!("building the functions failed");
-    }
-    Ok(crate::stack::default_binaries())
 }

@@ -10,6 +10,7 @@
 pub mod aws;
 pub mod clients;
 pub mod cloud;
+pub mod demo;
 pub mod deploy;
 pub mod dev;
 pub mod gateway;

@@ -1,6 +1,6 @@
 //! The local tool: `dev` brings the whole product up on this machine.
 
-use std::{io::Write as _, path::PathBuf};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 use local::{Dev, DevOptions};
@@ -11,10 +11,26 @@ cargo dev [options]      everything up on this machine, until Ctrl-C
   --port N               the API's port (3000)
   --platforms FILE       other stand-ins than the sandbox: overrides, credentials (JSON)
   --parameter NAME=VALUE a template parameter
+  --demo [FILE.mp4]      walk the main job on this file, or on a small one, print each step, and end
+
+cargo verify             every check and every test; see infra/local/src/verify.rs
+cargo measure            the bench's figures
 ";
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of reasons, without a stack trace.
+            let told = writeln!(std::io::stderr(), "\nfailed: {error:#}");
+            drop(told);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         Some("dev") => dev(arguments).await,
@@ -23,9 +39,19 @@ async fn main() -> Result<()> {
     }
 }
 
-async fn dev(mut arguments: impl Iterator<Item = String>) -> Result<()> {
+async fn dev(arguments: impl Iterator<Item = String>) -> Result<()> {
     let mut options = DevOptions::default();
+    let mut demo = None;
+    let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
+        if argument == "--demo" {
+            demo = Some(
+                arguments
+                    .next_if(|next| !next.starts_with("--"))
+                    .map(PathBuf::from),
+            );
+            continue;
+        }
         let mut value = || {
             arguments
                 .next()
@@ -57,9 +83,24 @@ async fn dev(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         up = up => up?,
         signal = stopped() => return signal,
     };
-    stopped().await?;
+    let ended = match demo {
+        None => stopped().await,
+        Some(file) => tokio::select! {
+            walked = walk(&dev, file) => walked,
+            signal = stopped() => signal,
+        },
+    };
     dev.stop().await;
-    Ok(())
+    ended
+}
+
+/// Walks the main job on a file, or on a small one made for it.
+async fn walk(dev: &Dev, file: Option<PathBuf>) -> Result<()> {
+    let file = match file {
+        Some(file) => file,
+        None => local::demo::media::write_mp4(&dev.stack.logs().join("sample.mp4"), 0)?,
+    };
+    local::demo::run(dev, "tiktok", &file, say).await
 }
 
 /// Returns on Ctrl-C or a request to terminate.

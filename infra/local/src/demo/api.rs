@@ -23,7 +23,12 @@ impl Api {
     /// The API at `base`, called with this token.
     pub fn new(base: &str, token: &str) -> Result<Self> {
         let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { http, base: base.to_owned(), token: token.to_owned(), user: None })
+        Ok(Self {
+            http,
+            base: base.to_owned(),
+            token: token.to_owned(),
+            user: None,
+        })
     }
 
     /// The same for a user that a service token names.
@@ -54,7 +59,10 @@ impl Api {
         expected: StatusCode,
     ) -> Result<Value> {
         let url = format!("{}{path}", self.base);
-        let mut request = self.http.request(method.clone(), url).bearer_auth(&self.token);
+        let mut request = self
+            .http
+            .request(method.clone(), url)
+            .bearer_auth(&self.token);
         if let Some(user) = &self.user {
             request = request.header("passerelle-user", user);
         }
@@ -62,7 +70,9 @@ impl Api {
             request = request.header(*name, *value);
         }
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
         }
         let answer = request.send().await?;
         let status = answer.status();
@@ -78,18 +88,38 @@ impl Api {
 
     /// Asks for a session link.
     pub async fn session(&self, body: Value) -> Result<String> {
-        let made = self.call(Method::POST, "/v1/sessions", Some(body), StatusCode::CREATED).await?;
-        Ok(made["link"].as_str().context("a session without a link")?.to_owned())
+        let made = self
+            .call(
+                Method::POST,
+                "/v1/sessions",
+                Some(body),
+                StatusCode::CREATED,
+            )
+            .await?;
+        Ok(made["link"]
+            .as_str()
+            .context("a session without a link")?
+            .to_owned())
     }
 
     /// Uploads a file by parts, several at once, and completes it; gives the media id.
     pub async fn upload(&self, file: &Path) -> Result<String> {
         let size = tokio::fs::metadata(file).await?.len();
         let media = self
-            .call(Method::POST, "/v1/media", Some(json!({ "size": size })), StatusCode::CREATED)
+            .call(
+                Method::POST,
+                "/v1/media",
+                Some(json!({ "size": size })),
+                StatusCode::CREATED,
+            )
             .await?;
-        let id = media["id"].as_str().context("media without an id")?.to_owned();
-        let part_size = media["part_size"].as_u64().context("media without a part size")?;
+        let id = media["id"]
+            .as_str()
+            .context("media without an id")?
+            .to_owned();
+        let part_size = media["part_size"]
+            .as_u64()
+            .context("media without a part size")?;
         let mut sent = Vec::new();
         let mut after = 0;
         loop {
@@ -107,23 +137,32 @@ impl Api {
         }
         let path = format!("/v1/media/{id}/complete");
         let body = json!({ "parts": sent });
-        self.call(Method::POST, &path, Some(body), StatusCode::OK).await?;
+        self.call(Method::POST, &path, Some(body), StatusCode::OK)
+            .await?;
         Ok(id)
     }
 
     async fn put_part(&self, file: &Path, part: &Value, part_size: u64) -> Result<Value> {
-        let number = part["part_number"].as_u64().context("a part without a number")?;
+        let number = part["part_number"]
+            .as_u64()
+            .context("a part without a number")?;
         let size = part["size"].as_u64().context("a part without a size")?;
         let url = part["url"].as_str().context("a part without an address")?;
         let mut source = tokio::fs::File::open(file).await?;
-        source.seek(std::io::SeekFrom::Start((number - 1) * part_size)).await?;
+        source
+            .seek(std::io::SeekFrom::Start((number - 1) * part_size))
+            .await?;
         let mut bytes = vec![0; usize::try_from(size)?];
         source.read_exact(&mut bytes).await?;
         let answer = self.http.put(url).body(bytes).send().await?;
         if !answer.status().is_success() {
             bail!("part {number} was answered {}", answer.status());
         }
-        let etag = answer.headers().get("etag").context("a part without an ETag")?.to_str()?;
+        let etag = answer
+            .headers()
+            .get("etag")
+            .context("a part without an ETag")?
+            .to_str()?;
         Ok(json!({ "part_number": number, "etag": etag }))
     }
 }

@@ -41,7 +41,11 @@ impl Browser {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        Ok(Self { http, served_at: served_at.clone(), cookies: BTreeMap::new() })
+        Ok(Self {
+            http,
+            served_at: served_at.clone(),
+            cookies: BTreeMap::new(),
+        })
     }
 
     /// Opens an address and follows redirects to a page.
@@ -79,7 +83,9 @@ impl Browser {
     /// Follows redirects from an answer to a page.
     pub async fn follow(&mut self, mut page: Page) -> Result<Page> {
         for _ in 0..MOST_REDIRECTS {
-            let Some(next) = page.redirect()? else { return Ok(page) };
+            let Some(next) = page.redirect()? else {
+                return Ok(page);
+            };
             page = self.fetch(Method::GET, next, None).await?;
         }
         bail!("more than {MOST_REDIRECTS} redirects")
@@ -91,9 +97,13 @@ impl Browser {
         let mut wire = url.clone();
         if let Some(base) = self.served_at.get(&origin) {
             let base = Url::parse(base)?;
-            wire.set_scheme(base.scheme()).ok().context("a scheme that cannot be set")?;
+            wire.set_scheme(base.scheme())
+                .ok()
+                .context("a scheme that cannot be set")?;
             wire.set_host(base.host_str())?;
-            wire.set_port(base.port()).ok().context("a port that cannot be set")?;
+            wire.set_port(base.port())
+                .ok()
+                .context("a port that cannot be set")?;
         }
         let loopback = matches!(wire.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
         if !loopback {
@@ -110,9 +120,14 @@ impl Browser {
             request = request.header(COOKIE, cookies.join("; "));
         }
         if let Some(form) = form {
-            request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+            request = request
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(form);
         }
-        let answer = request.send().await.with_context(|| format!("asking {}", domain_of(&url)))?;
+        let answer = request
+            .send()
+            .await
+            .with_context(|| format!("asking {}", domain_of(&url)))?;
         let headers = answer.headers().clone();
         for line in headers.get_all(SET_COOKIE) {
             self.keep_cookie(&origin, line.to_str()?);
@@ -121,17 +136,26 @@ impl Browser {
         let named = headers.iter().filter_map(|(name, value)| {
             Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
         });
-        Ok(Page { url, status, headers: named.collect(), text: answer.text().await? })
+        Ok(Page {
+            url,
+            status,
+            headers: named.collect(),
+            text: answer.text().await?,
+        })
     }
 
     /// The value of a cookie of an origin.
     pub fn cookie(&self, origin: &str, name: &str) -> Option<&str> {
-        self.cookies.get(&(origin.to_owned(), name.to_owned())).map(String::as_str)
+        self.cookies
+            .get(&(origin.to_owned(), name.to_owned()))
+            .map(String::as_str)
     }
 
     fn keep_cookie(&mut self, origin: &str, line: &str) {
         let mut parts = line.split(';').map(str::trim);
-        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { return };
+        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+            return;
+        };
         let key = (origin.to_owned(), name.to_owned());
         if parts.any(|part| part.eq_ignore_ascii_case("max-age=0")) {
             self.cookies.remove(&key);
@@ -147,14 +171,19 @@ impl Page {
         if !self.status.is_redirection() {
             return Ok(None);
         }
-        let location = self.headers.get(LOCATION.as_str()).context("a redirect without an address")?;
+        let location = self
+            .headers
+            .get(LOCATION.as_str())
+            .context("a redirect without an address")?;
         Ok(Some(self.url.join(location)?))
     }
 
     /// A parameter of the page's address.
     pub fn query(&self, name: &str) -> Option<String> {
         let mut pairs = self.url.query_pairs();
-        pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+        pairs
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.into_owned())
     }
 
     /// The page, unless it is an error page; its text is cut to what helps.
@@ -163,7 +192,11 @@ impl Page {
             return Ok(self);
         }
         let text: String = super::form::visible(&self.text).chars().take(300).collect();
-        bail!("{what}: {} answered {}: {text}", domain_of(&self.url), self.status)
+        bail!(
+            "{what}: {} answered {}: {text}",
+            domain_of(&self.url),
+            self.status
+        )
     }
 }
 

@@ -5,10 +5,23 @@ use anyhow::{Context, Result};
 use url::form_urlencoded;
 
 const YES: &[&str] = &[
-    "approve", "allow", "authorize", "authorise", "confirm", "continue", "accept", "agree", "log in",
-    "connect", "continuer", "confirmer", "autoriser",
+    "approve",
+    "allow",
+    "authorize",
+    "authorise",
+    "confirm",
+    "continue",
+    "accept",
+    "agree",
+    "log in",
+    "connect",
+    "continuer",
+    "confirmer",
+    "autoriser",
 ];
-const NO: &[&str] = &["decline", "deny", "cancel", "refuse", "reject", "annuler", "refuser"];
+const NO: &[&str] = &[
+    "decline", "deny", "cancel", "refuse", "reject", "annuler", "refuser",
+];
 
 /// A form with the fields that one of its buttons sends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +55,9 @@ impl Form {
 
     /// The body, or the query, that it sends.
     pub fn body(&self) -> String {
-        form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.fields).finish()
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&self.fields)
+            .finish()
     }
 
     /// Gives a field another value.
@@ -66,8 +81,14 @@ impl Form {
             if let Some((_, field)) = pressed {
                 let mut fields = fields(inside);
                 fields.extend(field);
-                let post = tag.get("method").is_some_and(|method| method.eq_ignore_ascii_case("post"));
-                return Some(Self { action: tag.get("action"), post, fields });
+                let post = tag
+                    .get("method")
+                    .is_some_and(|method| method.eq_ignore_ascii_case("post"));
+                return Some(Self {
+                    action: tag.get("action"),
+                    post,
+                    fields,
+                });
             }
             rest = tag.rest;
         }
@@ -102,7 +123,9 @@ fn fields(inside: &str) -> Vec<(String, String)> {
     let mut rest = inside;
     while let Some(tag) = next_tag(rest, &["input", "select", "textarea"]) {
         rest = tag.rest;
-        let Some(name) = tag.get("name") else { continue };
+        let Some(name) = tag.get("name") else {
+            continue;
+        };
         let value = match tag.name.as_str() {
             "select" => {
                 let options = &rest[..rest.find("</select").unwrap_or(rest.len())];
@@ -149,7 +172,10 @@ pub(crate) fn visible(html: &str) -> String {
 
 impl Tag<'_> {
     fn get(&self, name: &str) -> Option<String> {
-        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        self.attributes
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.clone())
     }
 }
 
@@ -158,11 +184,17 @@ fn next_tag<'a>(html: &'a str, names: &[&str]) -> Option<Tag<'a>> {
     let mut rest = html;
     loop {
         rest = &rest[rest.find('<')? + 1..];
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphanumeric())
+            .unwrap_or(rest.len());
         let name = rest[..end].to_lowercase();
         if names.contains(&name.as_str()) {
             let (attributes, rest) = attributes(&rest[end..]);
-            return Some(Tag { name, attributes, rest });
+            return Some(Tag {
+                name,
+                attributes,
+                rest,
+            });
         }
     }
 }
@@ -189,7 +221,9 @@ fn attributes(mut rest: &str) -> (Vec<(String, String)>, &str) {
             let (text, left) = match quote {
                 Some(quote) => after[1..].split_once(quote).unwrap_or((&after[1..], "")),
                 None => after.split_at(
-                    after.find(|c: char| c.is_whitespace() || c == '>').unwrap_or(after.len()),
+                    after
+                        .find(|c: char| c.is_whitespace() || c == '>')
+                        .unwrap_or(after.len()),
                 ),
             };
             value = unescape(text);
@@ -200,8 +234,19 @@ fn attributes(mut rest: &str) -> (Vec<(String, String)>, &str) {
 }
 
 fn unescape(text: &str) -> String {
-    let named = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&#x27;", "'"), ("&#38;", "&"), ("&#34;", "\""), ("&amp;", "&")];
-    named.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    let named = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&#x27;", "'"),
+        ("&#38;", "&"),
+        ("&#34;", "\""),
+        ("&amp;", "&"),
+    ];
+    named
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 #[cfg(test)]
@@ -224,14 +269,29 @@ mod tests {
         let form = Form::agreeing(PAGE).unwrap();
         assert_eq!(form.action.as_deref(), Some("/go?a=1&b=2"));
         assert!(form.post);
-        assert_eq!(form.body(), "csrf=x%22y&scope=basic&user=u1&lang=en&decision=yes");
-        assert!(Form::declining(PAGE).unwrap().body().ends_with("decision=no"));
+        assert_eq!(
+            form.body(),
+            "csrf=x%22y&scope=basic&user=u1&lang=en&decision=yes"
+        );
+        assert!(
+            Form::declining(PAGE)
+                .unwrap()
+                .body()
+                .ends_with("decision=no")
+        );
         assert!(Form::agreeing("<p>nothing</p><form><button>Go</button></form>").is_err());
     }
 
     #[test]
     fn broken_pages_do_not_hang() {
-        for html in ["<form", "<form <input", "<form method=\"post", "<input name='", "<", "<form/>"] {
+        for html in [
+            "<form",
+            "<form <input",
+            "<form method=\"post",
+            "<input name='",
+            "<",
+            "<form/>",
+        ] {
             drop(Form::agreeing(html));
         }
     }

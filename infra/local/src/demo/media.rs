@@ -36,7 +36,8 @@ pub fn write_mp4(path: &Path, size: u64) -> Result<PathBuf> {
 
 /// The SHA-256 of a file, hex.
 pub fn sha256(path: &Path) -> Result<String> {
-    let mut file = std::fs::File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    let mut file =
+        std::fs::File::open(path).with_context(|| format!("opening {}", path.display()))?;
     let mut context = digest::Context::new(&digest::SHA256);
     let mut buffer = vec![0; 1 << 20];
     loop {

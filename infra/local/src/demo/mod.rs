@@ -38,7 +38,12 @@ struct Walk<'a> {
 }
 
 /// Walks the main job on `file` against whatever stand-ins `dev` runs with.
-pub async fn run(dev: &Dev, platform: &str, file: &Path, say: fn(&str) -> Result<()>) -> Result<()> {
+pub async fn run(
+    dev: &Dev,
+    platform: &str,
+    file: &Path,
+    say: fn(&str) -> Result<()>,
+) -> Result<()> {
     let api = dev.stack.api_url();
     let walk = Walk {
         dev,
@@ -46,13 +51,19 @@ pub async fn run(dev: &Dev, platform: &str, file: &Path, say: fn(&str) -> Result
         backend: Api::new(api, &dev.stack.mint_jwt("backend", &["service"])?)?,
         user: Api::new(api, &dev.stack.mint_jwt(USER, &["connections", "posts"])?)?,
     };
-    let mut steps = Steps { began: Instant::now(), say };
+    let mut steps = Steps {
+        began: Instant::now(),
+        say,
+    };
     let began = Instant::now();
     let mut connection = String::new();
     for redirect in dev.platforms.redirect_uris(platform, api) {
         walk.use_redirect(&redirect).await?;
         connection = walk.connect(&redirect).await?;
-        steps.done("connect", &format!("{connection} by way of {}", origin(&redirect)?))?;
+        steps.done(
+            "connect",
+            &format!("{connection} by way of {}", origin(&redirect)?),
+        )?;
     }
     steps.done("seal", &walk.sealed(&connection).await?)?;
     let size = std::fs::metadata(file)?.len();
@@ -60,14 +71,20 @@ pub async fn run(dev: &Dev, platform: &str, file: &Path, say: fn(&str) -> Result
     steps.done("upload", &format!("{media}, {size} bytes"))?;
     let post = walk.post(&connection, &media).await?;
     let target = walk.published(&post).await?;
-    steps.done("publish", &format!("{post}: {}", target["status"].as_str().unwrap_or("?")))?;
+    steps.done(
+        "publish",
+        &format!("{post}: {}", target["status"].as_str().unwrap_or("?")),
+    )?;
     if let Some(told) = walk.bytes_arrived(file).await? {
         steps.done("compare", &told)?;
     }
     steps.done("webhook", &walk.webhooks().await?)?;
     steps.done("refresh", &walk.refresh(&connection).await?)?;
     steps.done("disconnect", &walk.disconnect(&connection).await?)?;
-    say(&format!("\n  all of it    {:.2} s\n\n", began.elapsed().as_secs_f64()))
+    say(&format!(
+        "\n  all of it    {:.2} s\n\n",
+        began.elapsed().as_secs_f64()
+    ))
 }
 
 /// A browser's way from a session link to the result page, through the platform's consent page.
@@ -81,7 +98,11 @@ pub async fn connect(browser: &mut Browser, link: &str) -> Result<Page> {
         browser.agree(&consent).await?
     };
     let confirm = confirm.good("the confirm page")?;
-    ensure!(confirm.url.path().ends_with("/confirm"), "no confirm page, but {}", confirm.url.path());
+    ensure!(
+        confirm.url.path().ends_with("/confirm"),
+        "no confirm page, but {}",
+        confirm.url.path()
+    );
     browser.agree(&confirm).await?.good("the result page")
 }
 
@@ -91,7 +112,10 @@ impl Walk<'_> {
     async fn use_redirect(&self, redirect: &str) -> Result<()> {
         let mut platforms = json!(self.dev.platforms.platforms);
         platforms[self.platform]["redirect_uri"] = json!(redirect);
-        self.dev.stack.put_secret("PlatformsSecret", &platforms).await?;
+        self.dev
+            .stack
+            .put_secret("PlatformsSecret", &platforms)
+            .await?;
         for function in ["oauth-start", "oauth-callback"] {
             self.dev.stack.kill(function).await?;
         }
@@ -115,8 +139,13 @@ impl Walk<'_> {
         served_at.insert(origin(redirect)?, self.dev.stack.api_url().to_owned());
         connect(&mut Browser::new(&served_at)?, link.as_str()).await?;
         let path = format!("/v1/connections?platform={}&status=active", self.platform);
-        let list = self.user.call(Method::GET, &path, None, StatusCode::OK).await?;
-        let id = list["connections"][0]["id"].as_str().context("no connection after connecting")?;
+        let list = self
+            .user
+            .call(Method::GET, &path, None, StatusCode::OK)
+            .await?;
+        let id = list["connections"][0]["id"]
+            .as_str()
+            .context("no connection after connecting")?;
         Ok(id.to_owned())
     }
 
@@ -133,15 +162,22 @@ impl Walk<'_> {
             .await?
             .item
             .context("no item of the connection")?;
-        let Some(AttributeValue::B(sealed)) = item.get("sealed") else { bail!("no sealed tokens") };
+        let Some(AttributeValue::B(sealed)) = item.get("sealed") else {
+            bail!("no sealed tokens")
+        };
         let shown = format!("{item:?}");
         for secret in self.dev.stand_in_secrets().await? {
             ensure!(!shown.contains(&secret), "the item shows a token");
             let bytes = sealed.as_ref();
-            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            let found = bytes
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes());
             ensure!(!found, "the sealed bytes show a token");
         }
-        Ok(format!("{} sealed bytes, no token text in the item", sealed.as_ref().len()))
+        Ok(format!(
+            "{} sealed bytes, no token text in the item",
+            sealed.as_ref().len()
+        ))
     }
 
     async fn post(&self, connection: &str, media: &str) -> Result<String> {
@@ -156,34 +192,63 @@ impl Walk<'_> {
         let key = [("idempotency-key", media)];
         let post = self
             .user
-            .call_with(Method::POST, "/v1/posts", Some(body), &key, StatusCode::CREATED)
+            .call_with(
+                Method::POST,
+                "/v1/posts",
+                Some(body),
+                &key,
+                StatusCode::CREATED,
+            )
             .await?;
-        Ok(post["id"].as_str().context("a post without an id")?.to_owned())
+        Ok(post["id"]
+            .as_str()
+            .context("a post without an id")?
+            .to_owned())
     }
 
     async fn published(&self, post: &str) -> Result<Value> {
         let path = format!("/v1/posts/{post}");
         let target = eventually("the post to be published", PATIENCE, || async {
-            let post = self.user.call(Method::GET, &path, None, StatusCode::OK).await?;
+            let post = self
+                .user
+                .call(Method::GET, &path, None, StatusCode::OK)
+                .await?;
             let target = post["targets"][0].clone();
-            let settled = !matches!(target["status"].as_str(), Some("queued" | "publishing") | None);
+            let settled = !matches!(
+                target["status"].as_str(),
+                Some("queued" | "publishing") | None
+            );
             Ok(settled.then_some(target))
         })
         .await?;
-        ensure!(target["status"] == "published", "the post ended as {target}");
+        ensure!(
+            target["status"] == "published",
+            "the post ended as {target}"
+        );
         Ok(target)
     }
 
     /// The stand-in's received bytes are the file's, where the stand-in is ours and can be asked.
     async fn bytes_arrived(&self, file: &Path) -> Result<Option<String>> {
-        let Some(state) = self.dev.stand_in_state().await? else { return Ok(None) };
+        let Some(state) = self.dev.stand_in_state().await? else {
+            return Ok(None);
+        };
         let whole = media::sha256(file)?;
         let publishes = state["publishes"].as_array().cloned().unwrap_or_default();
-        let same: Vec<&Value> =
-            publishes.iter().filter(|publish| publish["sha256"] == whole.as_str()).collect();
-        ensure!(same.len() == 1, "{} publishes hold the file's bytes", same.len());
+        let same: Vec<&Value> = publishes
+            .iter()
+            .filter(|publish| publish["sha256"] == whole.as_str())
+            .collect();
+        ensure!(
+            same.len() == 1,
+            "{} publishes hold the file's bytes",
+            same.len()
+        );
         let chunks = same[0]["chunks"].as_array().map_or(0, Vec::len);
-        Ok(Some(format!("SHA-256 {}… in {chunks} chunk(s)", &whole[..16])))
+        Ok(Some(format!(
+            "SHA-256 {}… in {chunks} chunk(s)",
+            &whole[..16]
+        )))
     }
 
     /// Signed webhooks were taken and applied.
@@ -191,9 +256,19 @@ impl Walk<'_> {
         let clients = self.dev.stack.clients();
         let table = self.dev.stack.table("Deliveries")?;
         let kinds = eventually("a webhook to be applied", PATIENCE, || async {
-            let rows = clients.dynamodb.scan().table_name(table).send().await?.items.unwrap_or_default();
+            let rows = clients
+                .dynamodb
+                .scan()
+                .table_name(table)
+                .send()
+                .await?
+                .items
+                .unwrap_or_default();
             let text = |row: &std::collections::HashMap<String, AttributeValue>, name: &str| {
-                row.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
+                row.get(name)
+                    .and_then(|value| value.as_s().ok())
+                    .cloned()
+                    .unwrap_or_default()
             };
             let applied = rows.iter().filter(|row| text(row, "state") == "applied");
             let kinds: Vec<String> = applied.map(|row| text(row, "kind")).collect();
@@ -206,7 +281,10 @@ impl Walk<'_> {
     async fn refresh(&self, connection: &str) -> Result<String> {
         let path = format!("/v1/connections/{connection}/status");
         let version = async || {
-            let status = self.user.call(Method::GET, &path, None, StatusCode::OK).await?;
+            let status = self
+                .user
+                .call(Method::GET, &path, None, StatusCode::OK)
+                .await?;
             anyhow::Ok(status["token"]["version"].as_u64().unwrap_or(0))
         };
         let before = version().await?;
@@ -222,8 +300,15 @@ impl Walk<'_> {
 
     async fn disconnect(&self, connection: &str) -> Result<String> {
         let path = format!("/v1/connections/{connection}");
-        let ended = self.user.call(Method::DELETE, &path, None, StatusCode::OK).await?;
-        ensure!(ended["status"] == "disconnected", "the connection is {}", ended["status"]);
+        let ended = self
+            .user
+            .call(Method::DELETE, &path, None, StatusCode::OK)
+            .await?;
+        ensure!(
+            ended["status"] == "disconnected",
+            "the connection is {}",
+            ended["status"]
+        );
         let revocation = &ended["revocation"]["state"];
         ensure!(revocation == "done", "the revocation is {revocation}");
         Ok("revoked at the platform".to_owned())

@@ -57,6 +57,7 @@ impl World {
         let url = door.url();
         let mut config = sandbox::Config::demo();
         config.tiktok.apps[0].webhook_url = Some(format!("{url}/webhooks/tiktok"));
+        config.tiktok.apps[0].audited = true;
         let sandbox = Sandbox::start(config).await.unwrap();
         let overrides = json!(sandbox.host_overrides()).to_string();
         // Small times: leases and retries that take minutes in production take seconds here.
