@@ -127,7 +127,8 @@ impl OauthCallback {
         };
         // Browsers hold the redirect after a POST to the same rule as the form itself.
         let back = flow.return_to.as_deref().and_then(origin);
-        Ok(show(page.render(), back.as_deref()))
+        let origins: Vec<&str> = back.as_deref().into_iter().collect();
+        Ok(show(page.render(), &origins))
     }
 
     fn connected(&self, request: &Request, flow: &Flow) -> Response {

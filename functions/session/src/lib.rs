@@ -3,17 +3,20 @@
 
 use std::sync::Arc;
 
-use browser::{SESSION, SESSION_LIFE, hash, locale_of, new_secret, show, trouble};
+use browser::{ReturnTo, SESSION, SESSION_LIFE, hash, locale_of, new_secret, show, trouble};
 use domain::{AttemptId, Clock, Entropy};
 use http::Method;
 use lambda::{Answer, Problem, Request, Response, responses};
 use pages::{SessionPage, Trouble};
 use store::{BrowserSession, SessionLink, Sessions};
+use transport::HostOverrides;
 
 /// What the handler needs.
 pub struct Session {
     /// Links and browsers.
     pub sessions: Sessions,
+    /// Where hosts are found.
+    pub overrides: HostOverrides,
     /// The product's name.
     pub product: String,
     /// The clock.
@@ -50,7 +53,19 @@ impl Session {
             platform: Some(link.platform),
             action: request.path(),
         };
-        show(page.render(), None)
+        // The POST leads through our start to the platform's consent page, and browsers hold that
+        // whole way to this page's policy.
+        let consent = platforms::authorize(link.platform);
+        let origins = consent.map_or(&[][..], |authorize| authorize.consent_origins());
+        let origins: Vec<String> = origins.iter().map(|origin| self.origin(origin)).collect();
+        let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
+        show(page.render(), &origins)
+    }
+
+    /// Where an origin is found.
+    fn origin(&self, real: &str) -> String {
+        let outward = self.overrides.outward(real);
+        ReturnTo::trusted(&outward).origin().unwrap_or(outward)
     }
 
     async fn open(&self, request: &Request, link: &SessionLink) -> Answer {

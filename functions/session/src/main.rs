@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         let wiring = Wiring::new(&env);
         let session = Session {
             sessions: Sessions::new(wiring.dynamodb(), env.text(&var::TABLE_SESSIONS)),
+            overrides: wiring.overrides(&env),
             product: env.text(&var::PRODUCT_NAME),
             clock: wiring.clock,
             entropy: wiring.entropy,

@@ -57,7 +57,9 @@ impl WebhookWorker {
     pub async fn handle(&self, message: &Message) -> Result<Outcome, Error> {
         match message.json::<WebhookMessage>()? {
             WebhookMessage::Received(received) => self.received(received, message.sent_at).await,
-            WebhookMessage::Replay { delivery_id } => self.replay(&delivery_id).await,
+            WebhookMessage::Replay { delivery_id } => {
+                self.replay(&delivery_id, message.sent_at).await
+            }
         }
     }
 
@@ -84,13 +86,13 @@ impl WebhookWorker {
     }
 
     /// Clears the mark and applies the raw body again, under the same id.
-    async fn replay(&self, id: &DeliveryId) -> Result<Outcome, Error> {
+    async fn replay(&self, id: &DeliveryId, since: Timestamp) -> Result<Outcome, Error> {
         let now = self.tokens.clock().now();
         let Some(raw) = self.deliveries.raw(id, now).await? else {
             tracing::warn!(delivery.id = %id, "nothing to replay: the raw body is not kept any more");
             return Ok(Outcome::Done);
         };
-        if !self.deliveries.clear(id, &self.attempt()).await? {
+        if !self.deliveries.clear(id, now, &self.attempt()).await? {
             return Ok(Outcome::Retry {
                 why: Cow::Borrowed("it is being applied just now"),
             });
@@ -103,7 +105,7 @@ impl WebhookWorker {
             body: raw.body,
             object_key: raw.object_key,
         };
-        self.received(received, now).await
+        self.received(received, since).await
     }
 
     async fn one(

@@ -18,6 +18,7 @@ pub mod host;
 pub mod iam;
 pub mod issuer;
 pub mod kms;
+pub mod measure;
 pub mod ministack;
 pub mod pollers;
 pub mod proxy;
@@ -26,6 +27,7 @@ pub mod schedule;
 pub mod stack;
 pub mod template;
 pub mod venv;
+pub mod verify;
 
 pub use cloud::Cloud;
 pub use dev::{Dev, DevOptions, Platforms};

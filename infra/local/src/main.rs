@@ -3,7 +3,7 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
-use local::{Dev, DevOptions};
+use local::{Dev, DevOptions, verify::VerifyOptions};
 
 const HELP: &str = "\
 cargo dev [options]      everything up on this machine, until Ctrl-C
@@ -13,8 +13,9 @@ cargo dev [options]      everything up on this machine, until Ctrl-C
   --parameter NAME=VALUE a template parameter
   --demo [FILE.mp4]      walk the main job on this file, or on a small one, print each step, and end
 
-cargo verify             every check and every test; see infra/local/src/verify.rs
-cargo measure            the bench's figures
+cargo verify [--fast] [-- ARGUMENTS FOR cargo test]
+                         every check and every test; --fast: only what takes seconds
+cargo measure            the bench's figures, beside those of the last time
 ";
 
 #[tokio::main]
@@ -34,9 +35,24 @@ async fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         Some("dev") => dev(arguments).await,
+        Some("verify") => verify(arguments),
+        Some("measure") => local::measure::run(&local::cloud::project_root()?).await,
         Some("--help" | "-h" | "help") | None => say(HELP),
         Some(other) => bail!("unknown command {other}\n\n{HELP}"),
     }
+}
+
+fn verify(mut arguments: impl Iterator<Item = String>) -> Result<()> {
+    let mut options = VerifyOptions::default();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--fast" => options.fast = true,
+            "--" => options.test_arguments = arguments.by_ref().collect(),
+            "--help" | "-h" => return say(HELP),
+            other => bail!("unknown option {other}\n\n{HELP}"),
+        }
+    }
+    local::verify::run(&local::cloud::project_root()?, options)
 }
 
 async fn dev(arguments: impl Iterator<Item = String>) -> Result<()> {

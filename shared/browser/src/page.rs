@@ -9,10 +9,9 @@ pub fn locale_of(request: &Request, told: Option<&str>) -> Locale {
     Locale::accepted(told.or_else(|| request.header("accept-language")))
 }
 
-/// A page whose form may end at `form_action` beside our own origin.
-pub fn show(page: String, form_action: Option<&str>) -> Response {
-    let origins: Vec<&str> = form_action.into_iter().collect();
-    responses::html(StatusCode::OK, page, pages::style_hash(), &origins)
+/// A page whose form may end at these origins beside our own.
+pub fn show(page: String, form_action: &[&str]) -> Response {
+    responses::html(StatusCode::OK, page, pages::style_hash(), form_action)
 }
 
 /// A page that only says something.

@@ -57,8 +57,6 @@ codes! {
     MethodNotAllowed = 405, "method_not_allowed", "This address does not take this method.";
     /// The thing is in a state in which this cannot be done.
     Conflict = 409, "conflict", "This cannot be done in the present state.";
-    /// An idempotency key was used before, with another request.
-    IdempotencyConflict = 409, "idempotency_conflict", "This idempotency key belongs to another request.";
     /// It is over: a link that was spent or has expired.
     Gone = 410, "gone", "This is used up or has expired.";
     /// The body is larger than this address takes.

@@ -9,6 +9,10 @@ pub trait Authorize: Sync {
     /// The scopes that are asked for where the operator names none.
     fn default_scopes(&self) -> &'static [&'static str];
 
+    /// Every origin that the consent page may lead the browser through. Browsers hold the redirects
+    /// after a form to the policy of the form's page, so the page with the button must name them.
+    fn consent_origins(&self) -> &'static [&'static str];
+
     /// What a scope lets the product do, in words that continue "The product will be able to":
     /// English, then French. `None` for a scope that needs no mention.
     fn scope_meaning(&self, scope: &str) -> Option<[&'static str; 2]>;

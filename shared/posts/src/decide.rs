@@ -196,7 +196,7 @@ pub(crate) fn troubled(
         Retry::Never => return end(fault),
         // The fresh token was refused as well.
         Retry::AfterRefresh => return end(refused(fault)),
-        Retry::BackOff if tries >= backoff::TRIES => return end(fault),
+        Retry::BackOff if tries >= backoff::TRIES => return end(worn_out(fault)),
         Retry::BackOff => now + backoff::pause(tries, entropy),
         Retry::At(until) => {
             let until = until.max(now + backoff::least(tries));
@@ -204,7 +204,7 @@ pub(crate) fn troubled(
         }
     };
     if until > seen.queued_at.plus_secs(PATIENCE) {
-        return end(fault);
+        return end(worn_out(fault));
     }
     Step {
         tries,
@@ -255,7 +255,23 @@ fn gone() -> Fault {
 
 fn unreadable() -> Fault {
     Fault::new(FaultKind::OurBug)
-        .sentence("The uploaded file could not be read from storage. It is tried again.")
+        .sentence("The uploaded file could not be read from storage. It is tried again by itself.")
+}
+
+/// The fault as it stands at a target that is given up: nothing is "tried again by itself" any more.
+fn worn_out(fault: Fault) -> Fault {
+    match fault.kind {
+        FaultKind::PlatformDown => fault.sentence(
+            "The platform did not answer as it should, again and again. It was given up.",
+        ),
+        FaultKind::RateLimited | FaultKind::QuotaUsed => {
+            fault.sentence("A limit of the platform is not free in time. It was given up.")
+        }
+        FaultKind::OurBug => {
+            fault.sentence("The uploaded file could not be read from storage. It was given up.")
+        }
+        _ => fault,
+    }
 }
 
 fn refused(rejected: Fault) -> Fault {

@@ -18,8 +18,10 @@ use crate::error::RunError;
 use crate::files::Files;
 use crate::queue::{Message, PublishQueue};
 
+mod answer;
 mod budget;
 mod turn;
+mod write;
 
 use budget::Budget;
 use turn::Turn;

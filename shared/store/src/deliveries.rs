@@ -201,13 +201,20 @@ impl Deliveries {
         Ok(())
     }
 
-    /// Clears the mark of a settled delivery, so that its raw body may be applied again under the
-    /// same id; `false` if it is being applied just now or was never seen.
-    pub async fn clear(&self, id: &DeliveryId, attempt: &AttemptId) -> Result<bool, StoreError> {
+    /// Clears the mark of a delivery, so that its raw body may be applied again under the same id;
+    /// `false` if a worker has it just now or it was never seen.
+    pub async fn clear(
+        &self,
+        id: &DeliveryId,
+        now: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<bool, StoreError> {
         let change = Change::new()
             .set("state", value(DeliveryState::Replay))
-            .when("attribute_exists(#delivery_id) AND #state <> :processing")
-            .bind("processing", value(DeliveryState::Processing));
+            .when("attribute_exists(#delivery_id)")
+            .when("#state <> :processing OR #lease_until <= :now")
+            .bind("processing", value(DeliveryState::Processing))
+            .bind("now", value(now));
         let done: Written<Mark, _> = self.0.change(part(id, "mark"), change, attempt).await?;
         Ok(matches!(done, Written::Done(_)))
     }

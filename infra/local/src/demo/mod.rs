@@ -237,14 +237,14 @@ impl Walk<'_> {
         let publishes = state["publishes"].as_array().cloned().unwrap_or_default();
         let same: Vec<&Value> = publishes
             .iter()
-            .filter(|publish| publish["sha256"] == whole.as_str())
+            .filter(|publish| publish["upload"]["sha256"] == whole.as_str())
             .collect();
         ensure!(
             same.len() == 1,
             "{} publishes hold the file's bytes",
             same.len()
         );
-        let chunks = same[0]["chunks"].as_array().map_or(0, Vec::len);
+        let chunks = same[0]["upload"]["chunks"].as_array().map_or(0, Vec::len);
         Ok(Some(format!(
             "SHA-256 {}… in {chunks} chunk(s)",
             &whole[..16]

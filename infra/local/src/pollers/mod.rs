@@ -112,6 +112,7 @@ impl Poller {
             needs: vec![(action.to_owned(), self.source.arn.clone())],
             encryption_context: std::collections::BTreeMap::new(),
             status: 200,
+            started: std::time::Instant::now(),
             elapsed: std::time::Duration::ZERO,
             by_poller: true,
         });

@@ -243,6 +243,7 @@ impl Shared {
             status: outcome
                 .as_ref()
                 .map_or(0, |answer| answer.status().as_u16()),
+            started,
             elapsed: started.elapsed(),
             by_poller: false,
         });

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail};
@@ -24,6 +24,8 @@ pub struct Call {
     pub encryption_context: BTreeMap<String, String>,
     /// The HTTP status that the caller got; 0 where it got none.
     pub status: u16,
+    /// When the request's head was there.
+    pub started: Instant,
     /// From the request's head to the answer's head.
     pub elapsed: Duration,
     /// Made by Lambda's poller under the function's role, not by the function's code.
@@ -66,6 +68,7 @@ impl Call {
                 .collect(),
             encryption_context: BTreeMap::new(),
             status: 200,
+            started: Instant::now(),
             elapsed: Duration::ZERO,
             by_poller: false,
         }

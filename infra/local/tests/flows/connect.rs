@@ -12,19 +12,30 @@ use crate::world::{USER, World, text};
 async fn both_redirect_flows_connect_and_connecting_again_makes_no_second_connection() {
     let world = World::new().await;
     let first = world.connect(USER).await;
-    world.configure(json!({ "redirect_uri": "https://passerelle.test/oauth/tiktok/callback" })).await;
+    world
+        .configure(json!({ "redirect_uri": "https://passerelle.test/oauth/tiktok/callback" }))
+        .await;
     let mut browser = world.browser();
     let mut link = Url::parse(&world.link(USER).await).unwrap();
     link.set_scheme("https").unwrap();
     link.set_host(Some("passerelle.test")).unwrap();
     link.set_port(None).unwrap();
-    let result = local::demo::connect(&mut browser, link.as_str()).await.unwrap();
-    assert!(result.text.contains("TikTok is connected"), "{}", result.text);
+    let result = local::demo::connect(&mut browser, link.as_str())
+        .await
+        .unwrap();
+    assert!(
+        result.text.contains("TikTok is connected"),
+        "{}",
+        result.text
+    );
     let all = world.connections(USER).await;
     assert_eq!(all.len(), 1);
     assert_eq!(all[0]["id"], first.as_str());
     assert_eq!(world.status_of(USER, &first).await["token"]["version"], 2);
-    assert_eq!(world.events(USER).await, ["connection.connected", "connection.connected"]);
+    assert_eq!(
+        world.events(USER).await,
+        ["connection.connected", "connection.connected"]
+    );
     world.end().await;
 }
 
@@ -37,12 +48,18 @@ async fn a_link_preview_spends_nothing_and_a_link_works_once() {
         assert_eq!(first.open(&link).await.unwrap().status, StatusCode::OK);
     }
     let button = first.open(&link).await.unwrap();
-    let spent = first.submit(&button, &Form::agreeing(&button.text).unwrap()).await.unwrap();
+    let spent = first
+        .submit(&button, &Form::agreeing(&button.text).unwrap())
+        .await
+        .unwrap();
     assert_eq!(spent.status, StatusCode::SEE_OTHER);
     let mut second = world.browser();
     let gone = second.open(&link).await.unwrap();
     assert_eq!(gone.status, StatusCode::GONE);
-    let again = second.submit(&button, &Form::agreeing(&button.text).unwrap()).await.unwrap();
+    let again = second
+        .submit(&button, &Form::agreeing(&button.text).unwrap())
+        .await
+        .unwrap();
     assert_eq!(again.status, StatusCode::GONE);
     assert!(again.text.contains("link_spent"));
     world.end().await;
@@ -61,7 +78,11 @@ fn with(url: &Url, name: &str, value: &str) -> Url {
     let pairs: Vec<(String, String)> = url
         .query_pairs()
         .map(|(known, old)| {
-            let new = if known == name { value.to_owned() } else { old.into_owned() };
+            let new = if known == name {
+                value.to_owned()
+            } else {
+                old.into_owned()
+            };
             (known.into_owned(), new)
         })
         .collect();
@@ -77,7 +98,11 @@ async fn a_way_back_that_is_not_this_browsers_exchanges_nothing() {
     let refused = async |browser: &mut local::demo::browser::Browser, url: &Url, why: &str| {
         let page = browser.open(url.as_str()).await.unwrap();
         assert_eq!(page.status, StatusCode::FORBIDDEN, "{why}");
-        assert!(page.text.contains("attempt_invalid"), "{why}: {}", page.text);
+        assert!(
+            page.text.contains("attempt_invalid"),
+            "{why}: {}",
+            page.text
+        );
     };
     // Another browser, without and with a session of its own, of another user and of the same.
     let mut bare = world.browser();
@@ -87,9 +112,19 @@ async fn a_way_back_that_is_not_this_browsers_exchanges_nothing() {
         refused(&mut other, &back, user).await;
     }
     // A wrong state, a state of nobody, none, and one that comes twice.
-    let state = back.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let state = back
+        .query_pairs()
+        .find(|(name, _)| name == "state")
+        .unwrap()
+        .1
+        .into_owned();
     let forged = format!("{}x", &state[..state.len() - 1]);
-    refused(&mut browser, &with(&back, "state", &forged), "forged secret").await;
+    refused(
+        &mut browser,
+        &with(&back, "state", &forged),
+        "forged secret",
+    )
+    .await;
     refused(&mut browser, &with(&back, "state", "nonsense"), "nonsense").await;
     refused(&mut browser, &with(&back, "state", ""), "empty").await;
     for twice in ["state", "code"] {
@@ -136,7 +171,12 @@ async fn a_refusal_is_a_plain_page_and_echoes_nothing() {
     assert!(world.connections(USER).await.is_empty());
 
     let (mut browser, back) = way_back(&world).await;
-    let state = back.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let state = back
+        .query_pairs()
+        .find(|(name, _)| name == "state")
+        .unwrap()
+        .1
+        .into_owned();
     let mut url = back.clone();
     url.query_pairs_mut()
         .clear()
@@ -152,14 +192,23 @@ async fn a_refusal_is_a_plain_page_and_echoes_nothing() {
 async fn fewer_scopes_are_stored_shown_and_what_needs_them_is_off() {
     let world = World::new().await;
     let (mut browser, consent) = world.at_consent(USER).await;
-    let form = Form::agreeing(&consent.text).unwrap().set("scope", "user.info.profile");
+    let form = Form::agreeing(&consent.text)
+        .unwrap()
+        .set("scope", "user.info.profile");
     let back = browser.submit(&consent, &form).await.unwrap();
     let confirm = browser.follow(back).await.unwrap();
-    assert!(confirm.text.contains("publish videos for you"), "{}", confirm.text);
+    assert!(
+        confirm.text.contains("publish videos for you"),
+        "{}",
+        confirm.text
+    );
     browser.agree(&confirm).await.unwrap();
     let connection = world.connections(USER).await.remove(0);
     let missing = connection["missing_scopes"].to_string();
-    assert!(missing.contains("video.publish") && missing.contains("video.upload"), "{missing}");
+    assert!(
+        missing.contains("video.publish") && missing.contains("video.upload"),
+        "{missing}"
+    );
 
     let media = world.user.upload(&world.file(40_000)).await.unwrap();
     let body = json!({
@@ -168,7 +217,12 @@ async fn fewer_scopes_are_stored_shown_and_what_needs_them_is_off() {
     });
     let refused = world
         .user
-        .call(Method::POST, "/v1/posts", Some(body), StatusCode::UNPROCESSABLE_ENTITY)
+        .call(
+            Method::POST,
+            "/v1/posts",
+            Some(body),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        )
         .await
         .unwrap();
     assert!(refused.to_string().contains("scope_missing"), "{refused}");
@@ -179,7 +233,9 @@ async fn fewer_scopes_are_stored_shown_and_what_needs_them_is_off() {
 async fn a_redirect_uri_that_the_platform_does_not_know_is_the_operators_fault() {
     let world = World::new().await;
     // At the consent page: the platform shows an error page of its own and sends nobody back.
-    world.configure(json!({ "redirect_uri": "https://unknown.test/oauth/tiktok/callback" })).await;
+    world
+        .configure(json!({ "redirect_uri": "https://unknown.test/oauth/tiktok/callback" }))
+        .await;
     let (_, page) = world.at_consent(USER).await;
     assert!(page.status.is_client_error(), "{}", page.status);
     world.configure(json!({})).await;
@@ -193,7 +249,13 @@ async fn a_redirect_uri_that_the_platform_does_not_know_is_the_operators_fault()
         .await;
     let page = browser.open(back.as_str()).await.unwrap();
     assert!(page.text.contains("app_refused"), "{}", page.text);
-    assert!(world.stack.all_logs().unwrap().contains("the platform refuses our app"));
+    assert!(
+        world
+            .stack
+            .all_logs()
+            .unwrap()
+            .contains("the platform refuses our app")
+    );
     world.end().await;
 }
 
@@ -202,14 +264,20 @@ async fn nothing_is_connected_before_the_creator_confirms() {
     let world = World::new().await;
     let (mut browser, back) = way_back(&world).await;
     let confirm = browser.open(back.as_str()).await.unwrap();
-    assert!(confirm.url.query().unwrap().starts_with("flow="), "no code in the address");
+    assert!(
+        confirm.url.query().unwrap().starts_with("flow="),
+        "no code in the address"
+    );
     assert!(world.connections(USER).await.is_empty());
     let reload = browser.open(confirm.url.as_str()).await.unwrap();
     assert_eq!(reload.status, StatusCode::OK, "it survives a reload");
 
     // A form without its token, and one from another browser.
     let form = Form::agreeing(&confirm.text).unwrap();
-    let forged = browser.submit(&confirm, &form.clone().set("csrf", "forged")).await.unwrap();
+    let forged = browser
+        .submit(&confirm, &form.clone().set("csrf", "forged"))
+        .await
+        .unwrap();
     assert_eq!(forged.status, StatusCode::FORBIDDEN);
     let (mut other, _) = world.at_consent("user_other").await;
     let foreign = other.submit(&confirm, &form).await.unwrap();
@@ -219,7 +287,13 @@ async fn nothing_is_connected_before_the_creator_confirms() {
     // Cancelled: the tokens leave the table and are revoked by the sweeper.
     let cancelled = browser.decline(&confirm).await.unwrap();
     assert!(cancelled.text.contains("cancelled"), "{}", cancelled.text);
-    assert!(!world.items("flows").await.iter().any(|flow| flow.contains_key("grant")));
+    assert!(
+        !world
+            .items("flows")
+            .await
+            .iter()
+            .any(|flow| flow.contains_key("grant"))
+    );
     world.stack.fire("sweeper").await.unwrap();
     assert_eq!(world.calls("revoke").await, 1);
     assert!(world.items("revocations").await.is_empty());
@@ -265,17 +339,30 @@ async fn the_browser_returns_to_the_product_with_the_result() {
     let link = world.backend.session(ask).await.unwrap();
     let mut browser = world.browser();
     let button = browser.open(&link).await.unwrap();
-    assert!(button.text.contains("lang=\"fr\""), "the session's language");
+    assert!(
+        button.text.contains("lang=\"fr\""),
+        "the session's language"
+    );
     let consent = browser.agree(&button).await.unwrap();
-    let back = browser.submit(&consent, &Form::agreeing(&consent.text).unwrap()).await.unwrap();
+    let back = browser
+        .submit(&consent, &Form::agreeing(&consent.text).unwrap())
+        .await
+        .unwrap();
     let confirm = browser.follow(back).await.unwrap();
     let policy = &confirm.headers["content-security-policy"];
-    assert!(policy.contains("form-action 'self' https://product.example"), "{policy}");
+    assert!(
+        policy.contains("form-action 'self' https://product.example"),
+        "{policy}"
+    );
     let form = Form::agreeing(&confirm.text).unwrap();
     let away = browser.submit(&confirm, &form).await.unwrap();
     assert_eq!(away.status, StatusCode::SEE_OTHER);
     let to = away.redirect().unwrap().unwrap();
-    assert!(to.as_str().starts_with("https://product.example/done?tab=1&status=connected&connection_id=conn_"), "{to}");
+    assert!(
+        to.as_str()
+            .starts_with("https://product.example/done?tab=1&status=connected&connection_id=conn_"),
+        "{to}"
+    );
     let user = world.items("users").await.remove(0);
     assert_eq!(text(&user, "email"), "flow@example.com");
     assert_eq!(text(&user, "time_zone"), "Europe/Paris");

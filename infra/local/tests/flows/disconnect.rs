@@ -9,7 +9,9 @@ use crate::world::{CLIENT_KEY, SOON, USER, World, text};
 async fn disconnect(world: &World, user: &str, connection: &str) -> Value {
     let api = world.backend.clone().on_behalf_of(user);
     let path = format!("/v1/connections/{connection}");
-    api.call(Method::DELETE, &path, None, StatusCode::OK).await.unwrap()
+    api.call(Method::DELETE, &path, None, StatusCode::OK)
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +25,10 @@ async fn the_last_holder_alone_revokes_and_the_api_says_so() {
     assert_eq!(ended["status"], "disconnected");
     assert_eq!(ended["revocation"]["state"], "kept_for_other_connections");
     assert_eq!(world.calls("revoke").await, 0);
-    assert_eq!(world.status_of("user_second", &second).await["status"], "active");
+    assert_eq!(
+        world.status_of("user_second", &second).await["status"],
+        "active"
+    );
 
     let ended = disconnect(&world, "user_second", &second).await;
     assert_eq!(ended["revocation"]["state"], "done");
@@ -48,7 +53,9 @@ async fn the_last_holder_alone_revokes_and_the_api_says_so() {
 async fn a_failed_revoke_is_tried_again_by_the_sweeper() {
     let world = World::new().await;
     let id = world.connect(USER).await;
-    world.fault(json!({ "endpoint": "revoke", "error": "server_error", "times": 1 })).await;
+    world
+        .fault(json!({ "endpoint": "revoke", "error": "server_error", "times": 1 }))
+        .await;
     let ended = disconnect(&world, USER, &id).await;
     assert_eq!(ended["revocation"]["state"], "pending");
     // Time passes: the row comes due.
@@ -68,7 +75,10 @@ async fn a_failed_revoke_is_tried_again_by_the_sweeper() {
         .unwrap();
     world.stack.fire("sweeper").await.unwrap();
     assert_eq!(world.calls("revoke").await, 2);
-    assert_eq!(world.connections(USER).await[0]["revocation"]["state"], "done");
+    assert_eq!(
+        world.connections(USER).await[0]["revocation"]["state"],
+        "done"
+    );
     assert!(world.items("revocations").await.is_empty());
     world.end().await;
 }
@@ -77,7 +87,9 @@ async fn a_failed_revoke_is_tried_again_by_the_sweeper() {
 async fn a_disconnect_during_a_refresh_is_not_undone_by_it() {
     let world = World::new().await;
     let id = world.connect(USER).await;
-    world.fault(json!({ "endpoint": "token_refresh", "hold": "after" })).await;
+    world
+        .fault(json!({ "endpoint": "token_refresh", "hold": "after" }))
+        .await;
     let wish = json!({ "user_id": USER, "connection_id": id }).to_string();
     world.stack.send("refresh", &wish).await.unwrap();
     world.held("token_refresh").await;
@@ -102,7 +114,9 @@ async fn the_platforms_own_word_ends_every_connection_of_the_account() {
     let first = world.connect(USER).await;
     let second = world.connect("user_second").await;
     let state = world.control(Method::GET, "/state", json!({})).await;
-    let user = state["grants"][0]["user"].as_str().or(state["grants"][0]["username"].as_str());
+    let user = state["grants"][0]["user"]
+        .as_str()
+        .or(state["grants"][0]["username"].as_str());
     let user = user.expect("the stand-in names the creator").to_owned();
     let ask = json!({ "client_key": CLIENT_KEY, "user": user, "reason": 1 });
     world.control(Method::POST, "/disconnect", ask).await;
@@ -113,9 +127,16 @@ async fn the_platforms_own_word_ends_every_connection_of_the_account() {
     })
     .await
     .unwrap();
-    assert_eq!(world.calls("revoke").await, 0, "there is nothing left to revoke");
+    assert_eq!(
+        world.calls("revoke").await,
+        0,
+        "there is nothing left to revoke"
+    );
     for user in [USER, "user_second"] {
-        assert_eq!(world.events(user).await.last().unwrap(), "connection.disconnected");
+        assert_eq!(
+            world.events(user).await.last().unwrap(),
+            "connection.disconnected"
+        );
     }
     world.end().await;
 }

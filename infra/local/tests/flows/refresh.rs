@@ -30,18 +30,29 @@ fn due(connection: &str, version: u64) -> Value {
 }
 
 async fn refresh(world: &World, body: &Value) {
-    let ended = world.stack.invoke("refresh-worker", &record("refresh", body)).await.unwrap();
+    let ended = world
+        .stack
+        .invoke("refresh-worker", &record("refresh", body))
+        .await
+        .unwrap();
     ended.result.unwrap();
 }
 
 /// Refreshes in the background and gives up on the answer: the process may be killed meanwhile.
 async fn refresh_dying(world: &World, body: &Value) {
-    drop(world.stack.invoke("refresh-worker", &record("refresh", body)).await);
+    drop(
+        world
+            .stack
+            .invoke("refresh-worker", &record("refresh", body))
+            .await,
+    );
 }
 
 async fn expired(world: &World) -> String {
     let id = world.connect(USER).await;
-    world.set_connection(USER, &[("expires_at", 1), ("due_at", 1)]).await;
+    world
+        .set_connection(USER, &[("expires_at", 1), ("due_at", 1)])
+        .await;
     id
 }
 
@@ -70,10 +81,17 @@ async fn the_schedule_finds_what_is_due_and_the_holder_is_cheap() {
     .unwrap();
     let calls = world.stack.record().of("refresh-worker");
     let count = |service: &str| {
-        calls.iter().filter(|call| call.action.starts_with(service) && !call.by_poller).count()
+        calls
+            .iter()
+            .filter(|call| call.action.starts_with(service) && !call.by_poller)
+            .count()
     };
     assert!(count("kms:") <= 1, "{} KMS calls", count("kms:"));
-    assert!(count("dynamodb:") <= 3, "{} DynamoDB calls", count("dynamodb:"));
+    assert!(
+        count("dynamodb:") <= 3,
+        "{} DynamoDB calls",
+        count("dynamodb:")
+    );
     // Done: the next run finds nothing.
     world.stack.fire("token-refresh").await.unwrap();
     assert_eq!(world.calls("token_refresh").await, 1);
@@ -88,11 +106,19 @@ async fn a_commit_that_the_table_refuses_comes_back_out_of_the_rescue_queue() {
     let id = expired(&world).await;
     // The lease is the first update of the table; every later one fails until the rescue.
     let broken = world.stack.fault(
-        Rule::on("dynamodb:UpdateItem").by("refresh-worker").touching("Connections").nth(2).times(15),
+        Rule::on("dynamodb:UpdateItem")
+            .by("refresh-worker")
+            .touching("Connections")
+            .nth(2)
+            .times(15),
         Fault::error(500, "InternalServerError"),
     );
     refresh(&world, &due(&id, 1)).await;
-    assert!(broken.fired() >= 4, "the write was tried hard: {}", broken.fired());
+    assert!(
+        broken.fired() >= 4,
+        "the write was tried hard: {}",
+        broken.fired()
+    );
     world.stack.clear_faults();
     eventually("the rescue", SOON, || async {
         Ok((number(&world.connection_item(USER).await, "token_version") == 2).then_some(()))
@@ -103,7 +129,10 @@ async fn a_commit_that_the_table_refuses_comes_back_out_of_the_rescue_queue() {
     // The rescued bundle is the living one: the next refresh works with it.
     refresh(&world, &wish(&id)).await;
     let item = world.connection_item(USER).await;
-    assert_eq!((number(&item, "token_version"), text(&item, "status")), (3, "active".to_owned()));
+    assert_eq!(
+        (number(&item, "token_version"), text(&item, "status")),
+        (3, "active".to_owned())
+    );
     world.end().await;
 }
 
@@ -111,11 +140,17 @@ async fn a_commit_that_the_table_refuses_comes_back_out_of_the_rescue_queue() {
 async fn a_write_whose_answer_was_lost_is_recognised() {
     let world = World::new().await;
     let id = expired(&world).await;
-    let commit = Rule::on("dynamodb:UpdateItem").by("refresh-worker").touching("Connections").nth(2);
+    let commit = Rule::on("dynamodb:UpdateItem")
+        .by("refresh-worker")
+        .touching("Connections")
+        .nth(2);
     let lost = world.stack.fault(commit, Fault::DropAfter);
     refresh(&world, &due(&id, 1)).await;
     assert_eq!(lost.fired(), 1);
-    assert_eq!(number(&world.connection_item(USER).await, "token_version"), 2);
+    assert_eq!(
+        number(&world.connection_item(USER).await, "token_version"),
+        2
+    );
     assert_eq!(world.queue_rescue().await, 0);
     world.end().await;
 }
@@ -125,7 +160,9 @@ async fn a_worker_killed_inside_the_window_ends_as_rotation_lost_once() {
     let world = World::new().await;
     let id = expired(&world).await;
     // The platform has rotated; the worker dies before it hears of it.
-    world.fault(json!({ "endpoint": "token_refresh", "hold": "after" })).await;
+    world
+        .fault(json!({ "endpoint": "token_refresh", "hold": "after" }))
+        .await;
     let body = due(&id, 1);
     let dying = refresh_dying(&world, &body);
     let kill = async {
@@ -145,18 +182,35 @@ async fn a_worker_killed_inside_the_window_ends_as_rotation_lost_once() {
     .unwrap();
     let item = world.connection_item(USER).await;
     assert_eq!(text(&item, "reason"), "rotation_lost");
-    assert_eq!(world.events(USER).await, ["connection.connected", "connection.needs_reauth"]);
+    assert_eq!(
+        world.events(USER).await,
+        ["connection.connected", "connection.needs_reauth"]
+    );
     world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_outside_the_window_loses_nothing() {
     for (what, rule, fault) in [
-        ("before the lease", Rule::on("dynamodb:UpdateItem").touching("Connections"), Fault::KillBefore),
-        ("after the lease", Rule::on("dynamodb:UpdateItem").touching("Connections"), Fault::KillAfter),
+        (
+            "before the lease",
+            Rule::on("dynamodb:UpdateItem").touching("Connections"),
+            Fault::KillBefore,
+        ),
+        (
+            "after the lease",
+            Rule::on("dynamodb:UpdateItem").touching("Connections"),
+            Fault::KillAfter,
+        ),
         ("before the key", Rule::on("kms:Decrypt"), Fault::KillBefore),
         ("after the key", Rule::on("kms:Decrypt"), Fault::KillAfter),
-        ("after the commit", Rule::on("dynamodb:UpdateItem").touching("Connections").nth(2), Fault::KillAfter),
+        (
+            "after the commit",
+            Rule::on("dynamodb:UpdateItem")
+                .touching("Connections")
+                .nth(2),
+            Fault::KillAfter,
+        ),
     ] {
         let world = World::new().await;
         let id = expired(&world).await;
@@ -195,15 +249,26 @@ async fn a_dead_grant_needs_the_creator_and_trouble_that_passes_does_not() {
     assert_eq!(world.status_of(USER, &id).await["failures"], 4);
     assert_eq!(world.events(USER).await, ["connection.connected"]);
 
-    world.fault(json!({ "endpoint": "token_refresh", "error": "invalid_grant", "http200": true })).await;
+    world
+        .fault(json!({ "endpoint": "token_refresh", "error": "invalid_grant", "http200": true }))
+        .await;
     refresh(&world, &wish(&id)).await;
-    assert_eq!(text(&world.connection_item(USER).await, "status"), "needs_reauth");
-    assert_eq!(world.events(USER).await, ["connection.connected", "connection.needs_reauth"]);
+    assert_eq!(
+        text(&world.connection_item(USER).await, "status"),
+        "needs_reauth"
+    );
+    assert_eq!(
+        world.events(USER).await,
+        ["connection.connected", "connection.needs_reauth"]
+    );
 
     // Connecting again heals it, under a new version.
     world.connect(USER).await;
     let item = world.connection_item(USER).await;
-    assert_eq!((text(&item, "status"), number(&item, "token_version")), ("active".to_owned(), 2));
+    assert_eq!(
+        (text(&item, "status"), number(&item, "token_version")),
+        ("active".to_owned(), 2)
+    );
     world.end().await;
 }
 
@@ -211,10 +276,15 @@ async fn a_dead_grant_needs_the_creator_and_trouble_that_passes_does_not() {
 async fn our_own_fault_opens_the_breaker_and_flips_nobody() {
     let world = World::new().await;
     let id = expired(&world).await;
-    world.fault(json!({ "endpoint": "token_refresh", "error": "invalid_client" })).await;
+    world
+        .fault(json!({ "endpoint": "token_refresh", "error": "invalid_client" }))
+        .await;
     refresh(&world, &wish(&id)).await;
     let item = world.connection_item(USER).await;
-    assert_eq!((text(&item, "status"), number(&item, "failures")), ("active".to_owned(), 0));
+    assert_eq!(
+        (text(&item, "status"), number(&item, "failures")),
+        ("active".to_owned(), 0)
+    );
     let breaker = world.items("platforms").await.remove(0);
     assert!(number(&breaker, "open_until") > 0);
     // Open: nobody asks the platform.
@@ -222,7 +292,13 @@ async fn our_own_fault_opens_the_breaker_and_flips_nobody() {
     world.stack.kill("refresh-worker").await.unwrap();
     refresh(&world, &wish(&id)).await;
     assert_eq!(world.calls("token_refresh").await, 1);
-    assert!(world.stack.all_logs().unwrap().contains("circuit breaker opened"));
+    assert!(
+        world
+            .stack
+            .all_logs()
+            .unwrap()
+            .contains("circuit breaker opened")
+    );
     world.end().await;
 }
 

@@ -29,7 +29,9 @@ pub(crate) const CLIENT_SECRET: &str = "tt-client-secret-example";
 async fn cloud() -> Arc<Cloud> {
     static CLOUD: OnceCell<Arc<Cloud>> = OnceCell::const_new();
     let start = || async {
-        Cloud::start(&local::cloud::project_root().unwrap()).await.expect("the local cloud starts")
+        Cloud::start(&local::cloud::project_root().unwrap())
+            .await
+            .expect("the local cloud starts")
     };
     CLOUD.get_or_init(start).await.clone()
 }
@@ -78,8 +80,14 @@ impl World {
             .parameter("RefreshVisibility", "2")
             .parameter("RescueVisibility", "1")
             .parameter("WebhookMaxReceives", "4");
-        let stack = Stack::start_behind(&cloud, door, change(options)).await.expect("the stack deploys");
-        let backend = Api::new(stack.api_url(), &stack.mint_jwt("backend", &["service"]).unwrap()).unwrap();
+        let stack = Stack::start_behind(&cloud, door, change(options))
+            .await
+            .expect("the stack deploys");
+        let backend = Api::new(
+            stack.api_url(),
+            &stack.mint_jwt("backend", &["service"]).unwrap(),
+        )
+        .unwrap();
         let token = stack.mint_jwt(USER, &["connections", "posts"]).unwrap();
         let user = Api::new(stack.api_url(), &token).unwrap();
         let world = Self {
@@ -100,7 +108,10 @@ impl World {
         for (name, value) in extra.as_object().cloned().unwrap_or_default() {
             app[name] = value;
         }
-        self.stack.put_secret("PlatformsSecret", &json!({ "tiktok": app })).await.unwrap();
+        self.stack
+            .put_secret("PlatformsSecret", &json!({ "tiktok": app }))
+            .await
+            .unwrap();
         let functions: Vec<String> = self.stack.host().functions().map(str::to_owned).collect();
         for function in functions {
             self.stack.kill(&function).await.unwrap();
@@ -111,7 +122,10 @@ impl World {
     /// anybody's is in any log line.
     pub(crate) async fn end(self) {
         let denied = self.stack.denied();
-        assert!(denied.is_empty(), "calls that the policies do not allow: {denied:#?}");
+        assert!(
+            denied.is_empty(),
+            "calls that the policies do not allow: {denied:#?}"
+        );
         self.no_secret_in_logs().await;
         self.sandbox.stop().await;
         drop(self.stack.stop().await);
@@ -123,8 +137,15 @@ impl World {
         let secrets = secrets["secrets"].as_array().cloned().unwrap_or_default();
         assert!(!secrets.is_empty(), "there is nothing to search for");
         for secret in secrets {
-            let secret = secret.as_str().or_else(|| secret["value"].as_str()).unwrap();
-            assert!(!logs.contains(secret), "a log line shows a secret of {} characters", secret.len());
+            let secret = secret
+                .as_str()
+                .or_else(|| secret["value"].as_str())
+                .unwrap();
+            assert!(
+                !logs.contains(secret),
+                "a log line shows a secret of {} characters",
+                secret.len()
+            );
         }
     }
 
@@ -132,7 +153,10 @@ impl World {
 
     pub(crate) async fn control(&self, method: Method, path: &str, body: Value) -> Value {
         let url = format!("{}{path}", self.sandbox.admin_url());
-        let request = self.http.request(method, url).header("content-type", "application/json");
+        let request = self
+            .http
+            .request(method, url)
+            .header("content-type", "application/json");
         let answer = request.body(body.to_string()).send().await.unwrap();
         let status = answer.status();
         let text = answer.text().await.unwrap();
@@ -167,7 +191,8 @@ impl World {
     }
 
     pub(crate) async fn release(&self) {
-        self.control(Method::POST, "/holds/release", json!({})).await;
+        self.control(Method::POST, "/holds/release", json!({}))
+            .await;
     }
 
     // ---- browsers
@@ -200,19 +225,27 @@ impl World {
         let mut browser = self.browser();
         let link = self.link(user).await;
         connect(&mut browser, &link).await.unwrap();
-        self.connections(user).await[0]["id"].as_str().unwrap().to_owned()
+        self.connections(user).await[0]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     pub(crate) async fn connections(&self, user: &str) -> Vec<Value> {
         let api = self.backend.clone().on_behalf_of(user);
-        let list = api.call(Method::GET, "/v1/connections", None, StatusCode::OK).await.unwrap();
+        let list = api
+            .call(Method::GET, "/v1/connections", None, StatusCode::OK)
+            .await
+            .unwrap();
         list["connections"].as_array().cloned().unwrap()
     }
 
     pub(crate) async fn status_of(&self, user: &str, connection: &str) -> Value {
         let api = self.backend.clone().on_behalf_of(user);
         let path = format!("/v1/connections/{connection}/status");
-        api.call(Method::GET, &path, None, StatusCode::OK).await.unwrap()
+        api.call(Method::GET, &path, None, StatusCode::OK)
+            .await
+            .unwrap()
     }
 
     // ---- tables
@@ -220,12 +253,21 @@ impl World {
     pub(crate) async fn items(&self, noun: &str) -> Vec<Item> {
         let client = self.stack.clients().dynamodb;
         let table = self.stack.table(noun).unwrap();
-        client.scan().table_name(table).send().await.unwrap().items.unwrap_or_default()
+        client
+            .scan()
+            .table_name(table)
+            .send()
+            .await
+            .unwrap()
+            .items
+            .unwrap_or_default()
     }
 
     pub(crate) async fn connection_item(&self, user: &str) -> Item {
         let all = self.items("connections").await;
-        all.into_iter().find(|item| text(item, "user_id") == user).expect("the connection's item")
+        all.into_iter()
+            .find(|item| text(item, "user_id") == user)
+            .expect("the connection's item")
     }
 
     /// Kinds of the events of a user, in the order of their ids' making: sorted by time and name.
@@ -253,14 +295,19 @@ impl World {
                 AttributeValue::N(value.to_string()),
             );
         }
-        update.update_expression(format!("SET {}", sets.join(", "))).send().await.unwrap();
+        update
+            .update_expression(format!("SET {}", sets.join(", ")))
+            .send()
+            .await
+            .unwrap();
     }
 
     // ---- posts
 
     /// A playable file of this size.
     pub(crate) fn file(&self, size: u64) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("passerelle-{}-{size}.mp4", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("passerelle-{}-{size}.mp4", std::process::id()));
         if !path.exists() {
             media::write_mp4(&path, size).unwrap();
         }
@@ -274,12 +321,19 @@ impl World {
             "targets": [{ "connection_id": connection, "options": options }],
         });
         let path = "/v1/posts";
-        self.user.call(Method::POST, path, Some(body), StatusCode::CREATED).await.unwrap()
+        self.user
+            .call(Method::POST, path, Some(body), StatusCode::CREATED)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn target(&self, post: &str) -> Value {
         let path = format!("/v1/posts/{post}");
-        let post = self.user.call(Method::GET, &path, None, StatusCode::OK).await.unwrap();
+        let post = self
+            .user
+            .call(Method::GET, &path, None, StatusCode::OK)
+            .await
+            .unwrap();
         post["targets"][0].clone()
     }
 
@@ -307,12 +361,17 @@ impl World {
 
     pub(crate) async fn published(&self) -> usize {
         let all = self.publishes().await;
-        all.iter().filter(|one| one["status"] == "PUBLISH_COMPLETE").count()
+        all.iter()
+            .filter(|one| one["status"] == "PUBLISH_COMPLETE")
+            .count()
     }
 }
 
 pub(crate) fn text(item: &Item, name: &str) -> String {
-    item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
+    item.get(name)
+        .and_then(|value| value.as_s().ok())
+        .cloned()
+        .unwrap_or_default()
 }
 
 pub(crate) fn number(item: &Item, name: &str) -> i64 {

@@ -23,6 +23,10 @@ impl Authorize for TikTok {
         ]
     }
 
+    fn consent_origins(&self) -> &'static [&'static str] {
+        &["https://www.tiktok.com"]
+    }
+
     fn scope_meaning(&self, scope: &str) -> Option<[&'static str; 2]> {
         Some(match scope {
             scope::BASIC => ["see your name and picture", "voir votre nom et votre photo"],

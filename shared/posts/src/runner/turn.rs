@@ -4,49 +4,36 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{AttemptId, Fault, FaultKind, Holder, Secret, Timestamp};
-use http::{HeaderMap, Response};
+use http::Response;
 use platforms::{
     Action, Answer, App, Apps, Finish, Job, MediaInfo, Publish, Repeat, State, Upload,
 };
 use store::Target;
-use store::targets::{Progress, SealedPart, publish_key};
-use tokens::{Access, AccessError};
-use transport::{NoAnswer, NoAnswerKind, RateHeaders};
+use store::targets::publish_key;
+use tokens::Access;
+use transport::NoAnswer;
 use vault::{SealingKey, VaultError};
 
+use super::answer::{Done, no_access, timed, unanswered};
 use super::{Budget, Ran, Runner, media_infos};
-use crate::decide::{self, Moved, Sealing, Step, Then, Trouble};
+use crate::decide::{self, Moved, Then, Trouble};
 use crate::error::RunError;
-use crate::events::event;
 use crate::files::Reading;
-use crate::queue::{LONGEST_DELAY, Message};
 
 /// A wait this short is sat out: a message would take as long.
 const SHORT: Duration = Duration::from_secs(2);
 
 /// One worker's turn with one target.
 pub(crate) struct Turn<'a> {
-    runner: &'a Runner,
+    pub(super) runner: &'a Runner,
     apps: &'a Apps,
-    holder: Holder,
-    budget: Budget,
+    pub(super) holder: Holder,
+    pub(super) budget: Budget,
     /// As last written.
-    item: Target,
+    pub(super) item: Target,
     media: Vec<MediaInfo>,
     /// For sealing what an answer brings, without asking KMS between the answer and the write.
-    key: Option<SealingKey>,
-}
-
-/// How an action went.
-enum Done {
-    /// An answer moved the machine.
-    Moved(State),
-    /// No answer came, and it may have had its effect.
-    Lost,
-    /// It surely had no effect.
-    Trouble(Trouble),
-    /// The target is no longer this worker's; nothing was sent.
-    NotOurs,
+    pub(super) key: Option<SealingKey>,
 }
 
 /// The machine of a turn: what never changes during it.
@@ -101,12 +88,14 @@ impl<'a> Turn<'a> {
             }
         };
         self.prepare(&access).await?;
+        let mut rested = false;
         loop {
             let now = self.now();
             let (done, sent) = match platform.next(&self.job(app), &state, now) {
                 Action::Finish(finish) => return self.end(&finish).await,
-                Action::Wait(until) if until <= now + SHORT => {
+                Action::Wait(until) if until <= now + SHORT && !rested => {
                     tokio::time::sleep(until.since(now)).await;
+                    rested = true;
                     continue;
                 }
                 Action::Wait(until) => {
@@ -124,6 +113,7 @@ impl<'a> Turn<'a> {
                     (done, Some(sent))
                 }
             };
+            rested = false;
             let ended = match done {
                 Done::Moved(next) => self.moved(machine, &mut state, next, true, sent).await?,
                 Done::Lost => {
@@ -399,107 +389,6 @@ impl<'a> Turn<'a> {
         Ok(self.write(step, &state).await?.unwrap_or(Ran::Lost))
     }
 
-    /// Writes a step; `state` is the one before it. `None`: this worker goes on.
-    async fn write(&mut self, step: Step, state: &State) -> Result<Option<Ran>, RunError> {
-        let now = self.now();
-        let keep_until = (step.then == Then::GoOn).then(|| now + self.runner.settings.lease);
-        let due_at = match step.then {
-            Then::GoOn => keep_until,
-            Then::Wait(until) => Some(until),
-            Then::Over => None,
-        };
-        let sealed = self.sealed(&step, state).await?;
-        let event = step.event.map(|kind| {
-            let (fault, published) = (step.fault.as_ref(), step.published.as_ref());
-            let number = self.item.step + 1;
-            event(&self.item, kind, number, now, fault, published)
-        });
-        let text = step.state.map(|state| state.data.to_string());
-        let progress = Progress {
-            status: step.status,
-            state: text.or_else(|| self.item.state.clone()),
-            sealed,
-            due_at,
-            tries: step.tries,
-            fault: step.fault,
-            published: step.published,
-            publish_key: self.item.publish_key.clone(),
-            sent_bytes: step.sent_bytes,
-            queued_at: self.item.queued_at,
-            keep_until,
-        };
-        let attempt = self.attempt();
-        let runner = self.runner;
-        let written = runner
-            .insist(&self.budget, async || {
-                let event = event.as_ref().map(|event| (&runner.events, event));
-                let holder = Some(&self.holder);
-                runner
-                    .targets
-                    .advance(&self.item, holder, &progress, now, event, attempt.clone())
-                    .await
-            })
-            .await?;
-        let Some(item) = written else {
-            return Ok(Some(Ran::Lost));
-        };
-        self.item = item;
-        Ok(match step.then {
-            Then::GoOn => None,
-            Then::Wait(until) => {
-                let delay = until.since(self.now());
-                if delay <= LONGEST_DELAY {
-                    let message = Message::of(&self.item);
-                    runner.queue.send_or_leave(&message, delay).await;
-                }
-                Some(Ran::Waits(until))
-            }
-            Then::Over => Some(Ran::Ended(step.status)),
-        })
-    }
-
-    async fn sealed(&self, step: &Step, state: &State) -> Result<SealedPart, RunError> {
-        let Some(next) = &step.state else {
-            // At the end nothing is left to open.
-            return Ok(match step.then {
-                Then::Over if self.item.sealed.is_some() => SealedPart::Drop,
-                _ => SealedPart::Keep,
-            });
-        };
-        let new = match decide::sealing(&self.item, state.secret.as_ref(), next.secret.as_ref()) {
-            Sealing::Keep => return Ok(SealedPart::Keep),
-            Sealing::Drop => return Ok(SealedPart::Drop),
-            Sealing::Seal(new) => new,
-        };
-        let vault = self.runner.tokens.vault();
-        let made;
-        let key = match &self.key {
-            Some(key) => key,
-            None => {
-                made = vault.new_key(self.item.connection_id.as_str()).await?;
-                &made
-            }
-        };
-        let keys = self.item.keys();
-        let place = self.item.place(&keys, self.item.step + 1);
-        let sealed = vault.seal(key, &place, new.expose().as_bytes())?;
-        Ok(SealedPart::New(sealed))
-    }
-
-    fn log(&self, step: &Step) {
-        let fault = step.fault.as_ref().map(|fault| fault.to_string());
-        tracing::info!(
-            target.id = %self.item.target_id,
-            post.id = %self.item.post_id,
-            connection.id = %self.item.connection_id,
-            platform = %self.item.platform,
-            status = step.status.as_str(),
-            fault = fault.as_deref(),
-            tries = step.tries,
-            "target waits or ended"
-        );
-    }
-
     fn job<'b>(&'b self, app: &'b App) -> Job<'b> {
         Job {
             app,
@@ -510,72 +399,11 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.runner.clock.now()
     }
 
-    fn attempt(&self) -> AttemptId {
+    pub(super) fn attempt(&self) -> AttemptId {
         self.runner.attempt()
-    }
-}
-
-/// What may be concluded where no answer came.
-fn unanswered(kind: NoAnswerKind) -> Done {
-    match kind {
-        NoAnswerKind::NotSent => Done::Trouble(Trouble::Fault(Fault::new(FaultKind::PlatformDown))),
-        // The address is one that we do not call: the same again would be refused again.
-        NoAnswerKind::Refused => Done::Trouble(Trouble::Fault(Fault::new(FaultKind::OurBug))),
-        NoAnswerKind::Lost | NoAnswerKind::TooLarge => Done::Lost,
-    }
-}
-
-/// The fault, with the instant that the answer's headers tell where its body does not.
-fn timed(fault: Fault, headers: &HeaderMap, now: Timestamp) -> Fault {
-    let passes = matches!(fault.kind, FaultKind::RateLimited | FaultKind::PlatformDown);
-    match RateHeaders::read(headers, now).wait_until() {
-        Some(until) if passes && fault.until.is_none() => fault.until(until),
-        _ => fault,
-    }
-}
-
-fn no_access(error: AccessError) -> Result<Trouble, RunError> {
-    match error {
-        AccessError::NotConnected(fault) => Ok(Trouble::NotConnected(fault)),
-        AccessError::Later(fault) => Ok(Trouble::Later(fault)),
-        AccessError::Internal(error) => Err(error.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lost_answer_is_not_a_failed_call() {
-        for (kind, lost) in [
-            (NoAnswerKind::NotSent, false),
-            (NoAnswerKind::Refused, false),
-            (NoAnswerKind::Lost, true),
-            (NoAnswerKind::TooLarge, true),
-        ] {
-            assert_eq!(matches!(unanswered(kind), Done::Lost), lost, "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn headers_say_when_where_the_body_does_not() {
-        let now = Timestamp::from_secs(1_800_000_000);
-        let mut headers = HeaderMap::new();
-        headers.insert("retry-after", http::HeaderValue::from_static("30"));
-        let later = now.plus_secs(30);
-        let own = now.plus_secs(5);
-        for (fault, until) in [
-            (Fault::new(FaultKind::RateLimited), Some(later)),
-            (Fault::new(FaultKind::PlatformDown), Some(later)),
-            (Fault::new(FaultKind::RateLimited).until(own), Some(own)),
-            (Fault::new(FaultKind::ContentRejected), None),
-        ] {
-            assert_eq!(timed(fault, &headers, now).until, until);
-        }
     }
 }

@@ -86,11 +86,8 @@ impl Connections {
         attempt: &AttemptId,
     ) -> Result<Lease, StoreError> {
         let change = Change::new()
-            // Before the update is made: who held it and never gave it back.
-            .set_to(
-                "lease_abandoned_at",
-                "if_not_exists(#lease_holder, :nobody)",
-            )
+            // The old item's: a lease that is still there was never given back.
+            .set_to("lease_abandoned_at", "if_not_exists(#lease_until, :never)")
             .set("lease_holder", value(ask.holder))
             .set("lease_until", value(ask.until))
             .when("#token_version = :seen AND #status = :active")

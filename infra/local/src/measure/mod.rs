@@ -1,0 +1,98 @@
+//! `measure`: the bench. It builds the measured functions for release, measures them beside the
+//! control Lambda against a stub, drives the real flows through the stand-in platform, and prints
+//! every figure beside its bar and its value of the last time.
+//!
+//! Times are printed, never asserted: a machine at work is slow. Wrong counts fail the run.
+
+mod flows;
+mod relay;
+mod report;
+mod statistics;
+mod stub;
+mod timing;
+mod zips;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{Cloud, Dev, Door, Platforms, Stack, StackOptions, stack::default_binaries};
+use report::Report;
+
+/// Built for release: what is measured, and what it is measured against.
+const MEASURED: [&str; 4] = ["webhook", "control", "refresh-worker", "publish-worker"];
+
+/// The stack that the bench deploys.
+const STACK: &str = "passerelle-measure";
+
+/// Runs the bench in the project at `root` and prints its figures.
+pub async fn run(root: &Path) -> Result<()> {
+    let home = root.join(".local/measure");
+    fs::create_dir_all(&home)?;
+    let release = build(root)?;
+    let binaries = binaries(&home, &release)?;
+    let cloud = Cloud::start(root).await?;
+    let mut report = Report::new(&home.join("last.json"))?;
+    let dev = up(&cloud, binaries.clone()).await?;
+    let spec = &dev.stack.plan().functions["webhook"];
+    timing::measure(&binaries, cloud.home(), spec, &mut report).await?;
+    zips::measure(root, &release, &MEASURED, &mut report)?;
+    flows::measure(&dev, &mut report).await?;
+    dev.stop().await;
+    report.end()
+}
+
+/// Builds the measured functions; gives the folder they are in.
+fn build(root: &Path) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(root).args(["build", "--release"]);
+    for name in MEASURED {
+        command.args(["--package", name]);
+    }
+    let built = command.status().context("starting cargo")?;
+    ensure!(built.success(), "the release build failed");
+    // This program lies in the target folder's `debug`.
+    let target = default_binaries();
+    let target = target.parent().context("no target folder")?;
+    Ok(target.join("release"))
+}
+
+/// A folder with every function: those that are measured as released, the others as for `dev`.
+fn binaries(home: &Path, release: &Path) -> Result<PathBuf> {
+    let folder = home.join("bin");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    for entry in fs::read_dir(default_binaries())? {
+        let entry = entry?;
+        let (name, path) = (entry.file_name(), entry.path());
+        if !entry.file_type()?.is_file() || path.extension().is_some() {
+            continue;
+        }
+        let measured = name.to_str().is_some_and(|name| MEASURED.contains(&name));
+        let binary = if measured { release.join(&name) } else { path };
+        symlink(binary, folder.join(name))?;
+    }
+    Ok(folder)
+}
+
+/// The whole product with the stand-in platform, without the clock's schedules in the figures.
+async fn up(cloud: &std::sync::Arc<Cloud>, binaries: PathBuf) -> Result<Dev> {
+    let door = Door::bind(0).await?;
+    let (platforms, sandbox) = Platforms::sandbox(&door.url()).await?;
+    let mut options = StackOptions::new(STACK).env("HOST_OVERRIDES", &platforms.overrides());
+    options.binaries = binaries;
+    let stack = Stack::start_behind(cloud, door, options).await?;
+    let secret = serde_json::json!(platforms.platforms);
+    stack.put_secret("PlatformsSecret", &secret).await?;
+    Ok(Dev {
+        stack,
+        sandbox: Some(sandbox),
+        platforms,
+    })
+}
