@@ -19,8 +19,9 @@ fn main() -> ExitCode {
             public_base: env.url(&var::PUBLIC_BASE_URL),
             return_to_origins: env.list(&var::RETURN_TO_ORIGINS),
         };
+        let apps = wiring.apps(&env);
         let api = Arc::new(env.finish(api)?);
-        let apps = Arc::new(wiring.apps(&env).await?);
+        let apps = Arc::new(apps.load().await?);
         lambda::http::serve(move |request| {
             let (api, apps) = (api.clone(), apps.clone());
             async move { api.handle(&*apps.get().await, request).await }

@@ -4,7 +4,7 @@ use browser::{hash, session_of};
 use domain::{AttemptId, Fault, FlowId, Platform, Secret};
 use lambda::{Answer, Problem, Query, Request, responses};
 use pages::Trouble;
-use platforms::{App, Apps, Authorize, CallbackAnswer, CodeGrant, Refusal};
+use platforms::{App, Apps, Authorize, CallbackAnswer, CodeGrant, Linked, Refusal};
 use store::Flow;
 
 use crate::{OauthCallback, started_here};
@@ -30,7 +30,8 @@ impl OauthCallback {
         match authorize.read_callback(query.pairs()) {
             CallbackAnswer::Refused(refusal) => Ok(self.refused(request, &flow, &refusal)),
             CallbackAnswer::Code(code) => {
-                self.exchange(request, (authorize, app), flow, code).await
+                self.exchange(request, apps, (authorize, app), flow, code)
+                    .await
             }
         }
     }
@@ -75,6 +76,7 @@ impl OauthCallback {
     async fn exchange(
         &self,
         request: &Request,
+        apps: &Apps,
         (authorize, app): (&dyn Authorize, &App),
         flow: Flow,
         code: Secret,
@@ -104,11 +106,26 @@ impl OauthCallback {
                 return Ok(self.refused(request, &flow, &Refusal::ByPlatform(fault)));
             }
         };
-        let grant = self
-            .tokens
-            .seal_grant(&flow, &linked)
-            .await
-            .map_err(Problem::unavailable)?;
+        match self.keep(&flow, &linked).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.tokens.forget(apps, &linked).await;
+                return Ok(self.stop(request, Some(&flow), Trouble::AttemptInvalid));
+            }
+            Err(problem) => {
+                self.tokens.forget(apps, &linked).await;
+                return Err(problem);
+            }
+        }
+        tracing::info!(flow.id = %flow.flow_id, platform = %flow.platform, "flow awaits its creator");
+        let confirm = format!("/oauth/{}/confirm?flow={}", flow.platform, flow.flow_id);
+        Ok(responses::see_other(&confirm))
+    }
+
+    /// Seals what the exchange brought into the flow; `false` if the flow is over.
+    async fn keep(&self, flow: &Flow, linked: &[Linked]) -> Result<bool, Problem> {
+        let sealed = self.tokens.seal_grant(flow, linked).await;
+        let grant = sealed.map_err(Problem::unavailable)?;
         let now = self.tokens.clock().now();
         let attempt = AttemptId::new(now, &**self.tokens.entropy());
         let until = now + self.flow_life;
@@ -116,12 +133,7 @@ impl OauthCallback {
             .flows
             .granted(&flow.flow_id, &grant, until, &attempt)
             .await;
-        if !kept.map_err(Problem::unavailable)? {
-            return Ok(self.stop(request, Some(&flow), Trouble::AttemptInvalid));
-        }
-        tracing::info!(flow.id = %flow.flow_id, platform = %flow.platform, "flow awaits its creator");
-        let confirm = format!("/oauth/{}/confirm?flow={}", flow.platform, flow.flow_id);
-        Ok(responses::see_other(&confirm))
+        kept.map_err(Problem::unavailable)
     }
 
     /// A refusal becomes a page with a fixed code; what the platform wrote is never shown.

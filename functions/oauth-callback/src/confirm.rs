@@ -80,7 +80,7 @@ impl OauthCallback {
             Err(ConfirmError::FlowOver | ConfirmError::NoSuchAccount) => {
                 Ok(self.stop(request, Some(&flow), Trouble::FormInvalid))
             }
-            Err(ConfirmError::Barred) => Ok(self.stop(request, None, Trouble::PlatformDown)),
+            Err(ConfirmError::Barred) => Ok(self.stop(request, None, Trouble::AccountBusy)),
             Err(ConfirmError::Internal(error)) => Err(Problem::unavailable(error)),
         }
     }

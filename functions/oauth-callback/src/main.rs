@@ -18,8 +18,9 @@ fn main() -> ExitCode {
             product: env.text(&var::PRODUCT_NAME),
             flow_life: env.seconds(&var::FLOW_SECONDS),
         };
+        let apps = wiring.apps(&env);
         let callback = Arc::new(env.finish(callback)?);
-        let apps = Arc::new(wiring.apps(&env).await?);
+        let apps = Arc::new(apps.load().await?);
         lambda::http::serve(move |request| {
             let (callback, apps) = (callback.clone(), apps.clone());
             async move { callback.handle(&*apps.get().await, request).await }

@@ -22,8 +22,9 @@ fn main() -> ExitCode {
             clock: wiring.clock.clone(),
             entropy: wiring.entropy.clone(),
         };
+        let apps = wiring.apps(&env);
         let start = Arc::new(env.finish(start)?);
-        let apps = Arc::new(wiring.apps(&env).await?);
+        let apps = Arc::new(apps.load().await?);
         lambda::http::serve(move |request| {
             let (start, apps) = (start.clone(), apps.clone());
             async move { start.handle(&*apps.get().await, request).await }

@@ -28,8 +28,9 @@ fn main() -> ExitCode {
             entropy: wiring.entropy.clone(),
             tokens,
         };
+        let apps = wiring.apps(&env);
         let worker = Arc::new(env.finish(PublishWorker { runner })?);
-        let apps = Arc::new(wiring.apps(&env).await?);
+        let apps = Arc::new(apps.load().await?);
         // A target's turn takes as long as the function has: one at a time.
         let options = Options {
             at_once: 1,

@@ -15,8 +15,9 @@ fn main() -> ExitCode {
             tokens: wiring.tokens(&env)?,
             rescue_queue: lambda::sqs::queue_name(&env.text(&var::QUEUE_RESCUE)).to_owned(),
         };
+        let apps = wiring.apps(&env);
         let worker = Arc::new(env.finish(worker)?);
-        let apps = Arc::new(wiring.apps(&env).await?);
+        let apps = Arc::new(apps.load().await?);
         lambda::sqs::serve(Options::default(), move |message| {
             let (worker, apps) = (worker.clone(), apps.clone());
             async move { worker.handle(&*apps.get().await, &message).await }

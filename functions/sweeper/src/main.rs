@@ -24,8 +24,9 @@ fn main() -> ExitCode {
             },
             tokens: wiring.tokens(&env)?,
         };
+        let apps = wiring.apps(&env);
         let sweeper = Arc::new(env.finish(sweeper)?);
-        let apps = Arc::new(wiring.apps(&env).await?);
+        let apps = Arc::new(apps.load().await?);
         lambda::schedule::serve(move |tick| {
             let (sweeper, apps) = (sweeper.clone(), apps.clone());
             async move { sweeper.handle(&*apps.get().await, &tick).await }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
-use domain::Clock;
+use domain::{Clock, Platform};
 use lambda::Error;
 use lambda::schedule::Tick;
-use store::Connections;
 use store::connections::DueConnection;
+use store::{Connections, Platforms};
 use tokens::{RefreshMessage, SeenDue};
 
 /// How many are taken from one shard in one run; the rest is as due a minute later.
@@ -22,6 +22,8 @@ const RESERVE_SECONDS: i64 = 5;
 pub struct TokenRefresh {
     /// Connections and their due index.
     pub connections: Connections,
+    /// Circuit breakers: while one is open, its platform's connections wait.
+    pub platforms: Platforms,
     /// The queue's client.
     pub sqs: aws_sdk_sqs::Client,
     /// The refresh queue's URL.
@@ -34,12 +36,14 @@ impl TokenRefresh {
     /// One run.
     pub async fn handle(&self, tick: &Tick) -> Result<(), Error> {
         let mut queued = 0;
+        let resting = self.resting().await?;
         for shard in 0..store::due::SHARDS {
             let name = store::due::shard_name(shard);
-            let due = self
+            let mut due = self
                 .connections
                 .due(&name, self.clock.now(), MOST_PER_SHARD)
                 .await?;
+            due.retain(|connection| !resting.contains(&connection.platform));
             for batch in due.chunks(BATCH) {
                 if self.clock.now() >= tick.deadline.plus_secs(-RESERVE_SECONDS) {
                     tracing::warn!(queued, "not all due connections were queued in time");
@@ -50,6 +54,17 @@ impl TokenRefresh {
         }
         tracing::info!(queued, "due connections queued");
         Ok(())
+    }
+
+    /// Platforms that refuse our app just now: asking them is of no use, and the connections stay due.
+    async fn resting(&self) -> Result<Vec<Platform>, Error> {
+        let mut resting = Vec::new();
+        for platform in Platform::ALL {
+            if self.platforms.breaker(*platform).await?.open_until > self.clock.now() {
+                resting.push(*platform);
+            }
+        }
+        Ok(resting)
     }
 
     async fn send(&self, batch: &[DueConnection]) -> Result<usize, Error> {

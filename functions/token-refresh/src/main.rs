@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use lambda::variables as var;
-use store::Connections;
+use store::{Connections, Platforms};
 use token_refresh::TokenRefresh;
 use wiring::Wiring;
 
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         let wiring = Wiring::new(&env);
         let refresh = TokenRefresh {
             connections: Connections::new(wiring.dynamodb(), env.text(&var::TABLE_CONNECTIONS)),
+            platforms: Platforms::new(wiring.dynamodb(), env.text(&var::TABLE_PLATFORMS)),
             sqs: wiring.sqs(),
             queue: env.text(&var::QUEUE_REFRESH),
             clock: wiring.clock,

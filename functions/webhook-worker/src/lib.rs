@@ -133,9 +133,8 @@ impl WebhookWorker {
             Taken::Settled(_) => return Ok(Ended::Settled),
             Taken::Held => return Ok(Ended::Again("another worker has it")),
         };
-        if mark.tries <= 1 {
-            self.keep_raw(&id, received, raw).await?;
-        }
+        // At every try: the worker before this one may have died between taking and keeping.
+        self.keep_raw(&id, received, raw).await?;
         if self.apply(&mark, received, delivery).await? {
             tracing::info!(
                 delivery.id = %id,

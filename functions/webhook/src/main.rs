@@ -11,17 +11,20 @@ fn main() -> ExitCode {
     lambda::start(async |env| {
         let wiring = Wiring::new(&env);
         let tolerance = env.seconds(&var::WEBHOOK_TOLERANCE_SECONDS);
-        let webhook = Webhook {
+        let queue = env.text(&var::QUEUE_WEBHOOK);
+        let bucket = env.text(&var::DELIVERIES_BUCKET);
+        let apps = wiring.apps(&env);
+        let (queue, bucket, apps) = env.finish((queue, bucket, apps))?;
+        let webhook = Arc::new(Webhook {
             sqs: wiring.sqs(),
-            queue: env.text(&var::QUEUE_WEBHOOK),
+            queue,
             s3: wiring.s3(),
-            bucket: env.text(&var::DELIVERIES_BUCKET),
+            bucket,
             tolerance: (!tolerance.is_zero()).then_some(tolerance),
             clock: wiring.clock.clone(),
             entropy: wiring.entropy.clone(),
-            apps: wiring.apps(&env).await?,
-        };
-        let webhook = Arc::new(env.finish(webhook)?);
+            apps: apps.load().await?,
+        });
         lambda::http::serve(move |request| {
             let webhook = webhook.clone();
             async move { webhook.handle(request).await }

@@ -193,9 +193,7 @@ impl Dev {
             bail!("POST /v1/sessions answered {status}: {text}");
         }
         let value: Value = serde_json::from_str(&text)?;
-        let link = ["url", "link"]
-            .iter()
-            .find_map(|name| value[*name].as_str());
+        let link = value["link"].as_str();
         Ok(link
             .with_context(|| format!("no link in {text}"))?
             .to_owned())
@@ -235,6 +233,7 @@ impl Dev {
         let token = self
             .stack
             .mint_jwt("user_demo", &["connections", "posts"])?;
+        let service = self.stack.mint_jwt("backend", &["service"])?;
         let api = self.stack.api_url();
         let logs = self.stack.logs().display();
         let platforms = match &self.sandbox {
@@ -242,7 +241,7 @@ impl Dev {
             None => "as the --platforms file says".to_owned(),
         };
         Ok(format!(
-            "\n  API        {api}\n  JWT        {token}\n  session    {link}\n  platforms  {platforms}\n  \
+            "\n  API        {api}\n  JWT        {token}\n             (of the sample user: connections, posts)\n  service    {service}\n             (of a backend: POST /v1/sessions, or with Passerelle-User)\n  session    {link}\n  platforms  {platforms}\n  \
              logs       {logs}\n  stop       Ctrl-C\n\n"
         ))
     }

@@ -11,10 +11,12 @@ pub enum MediaKind {
     /// QuickTime.
     Mov,
     /// Matroska/WebM.
+    #[serde(rename = "webm")]
     WebM,
     /// JPEG image.
     Jpeg,
     /// WebP image.
+    #[serde(rename = "webp")]
     WebP,
     /// PNG image.
     Png,

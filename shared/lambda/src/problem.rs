@@ -57,16 +57,10 @@ codes! {
     MethodNotAllowed = 405, "method_not_allowed", "This address does not take this method.";
     /// The thing is in a state in which this cannot be done.
     Conflict = 409, "conflict", "This cannot be done in the present state.";
-    /// It is over: a link that was spent or has expired.
-    Gone = 410, "gone", "This is used up or has expired.";
     /// The body is larger than this address takes.
     TooLarge = 413, "too_large", "The body is larger than this address takes.";
-    /// The body's type is not taken here.
-    UnsupportedMediaType = 415, "unsupported_media_type", "This address does not take this type of body.";
     /// The request breaks rules that `errors` names.
     Invalid = 422, "invalid_request", "The request breaks a rule; errors names each.";
-    /// Too many of these at once.
-    RateLimited = 429, "rate_limited", "Too many requests. Try again later.";
     /// We could not do it; the request can be sent again.
     Unavailable = 503, "unavailable", "This cannot be done right now. Try again later.";
     /// The operator has not set up this platform.

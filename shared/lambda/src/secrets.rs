@@ -82,7 +82,15 @@ pub struct CachedSecret<T> {
 struct Held<T> {
     value: Arc<T>,
     read_at: Timestamp,
-    tried_at: Timestamp,
+    /// The last try to read it again, by age and by force; none before the first.
+    tried_at: [Option<Timestamp>; 2],
+}
+
+/// Why a secret is read again.
+#[derive(Clone, Copy)]
+enum Because {
+    Old,
+    Forced,
 }
 
 impl<T> CachedSecret<T> {
@@ -102,29 +110,35 @@ impl<T> CachedSecret<T> {
             held: Mutex::new(Held {
                 value,
                 read_at: now,
-                tried_at: now,
+                tried_at: [None; 2],
             }),
         })
     }
 
     /// The value, read again where it is older than 5 minutes.
     pub async fn get(&self) -> Arc<T> {
-        self.get_if_older_than(FRESH_FOR).await
+        self.get_because(Because::Old).await
     }
 
-    /// The value, read again if the last try is a minute ago: for a signature that no secret matches,
-    /// since a rotation may just have happened. Compare with [`Arc::ptr_eq`] to see whether trying
+    /// The value, read again unless that was done within the last minute: for a signature that no
+    /// secret matches, since a rotation may just have happened. Compare with [`Arc::ptr_eq`] to see whether trying
     /// again makes sense.
     pub async fn get_again(&self) -> Arc<T> {
-        self.get_if_older_than(Duration::ZERO).await
+        self.get_because(Because::Forced).await
     }
 
-    async fn get_if_older_than(&self, age: Duration) -> Arc<T> {
+    async fn get_because(&self, because: Because) -> Arc<T> {
         // Held while reading: whoever comes meanwhile waits for the one reading.
         let mut held = self.held.lock().await;
         let now = self.clock.now();
-        if now.since(held.read_at) >= age && now.since(held.tried_at) >= NOT_SOONER_THAN {
-            held.tried_at = now;
+        let tried_at = held.tried_at[because as usize];
+        let rested = tried_at.is_none_or(|at| now.since(at) >= NOT_SOONER_THAN);
+        let wanted = match because {
+            Because::Old => now.since(held.read_at) >= FRESH_FOR,
+            Because::Forced => true,
+        };
+        if wanted && rested {
+            held.tried_at[because as usize] = Some(now);
             match self.read().await {
                 Ok(value) => {
                     held.value = Arc::new(value);
@@ -201,9 +215,11 @@ mod tests {
     #[tokio::test]
     async fn forced_at_most_once_a_minute() {
         let (secret, reads, clock) = cached(&[]).await;
-        assert_eq!(*secret.get_again().await, 1);
-        clock.advance(60);
-        assert_eq!(*secret.get_again().await, 2);
+        assert_eq!(
+            *secret.get_again().await,
+            2,
+            "a rotation just after the start is met at once"
+        );
         clock.advance(59);
         assert_eq!(*secret.get_again().await, 2);
         assert_eq!(reads.load(Ordering::SeqCst), 2);

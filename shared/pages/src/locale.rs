@@ -254,6 +254,18 @@ impl Locale {
                     "Recommencez dans quelques minutes.",
                 ),
             ),
+            Trouble::AccountBusy => self.pick(
+                (
+                    "One moment",
+                    "This account is being disconnected elsewhere just now. Nothing was linked yet.",
+                    "Go back, wait a minute, and press Confirm again.",
+                ),
+                (
+                    "Un instant",
+                    "Ce compte est en cours de déconnexion ailleurs. Rien n’a encore été lié.",
+                    "Revenez en arrière, attendez une minute, puis appuyez de nouveau sur Confirmer.",
+                ),
+            ),
             Trouble::Cancelled => self.pick(
                 (
                     "Cancelled",

@@ -24,6 +24,8 @@ pub enum Trouble {
     AppRefused,
     /// The platform does not answer as it should.
     PlatformDown,
+    /// The account is being disconnected just now.
+    AccountBusy,
     /// The creator cancelled on our page.
     Cancelled,
     /// The form was sent from another page, or twice.
@@ -44,6 +46,7 @@ impl Trouble {
         Self::PlatformRefused,
         Self::AppRefused,
         Self::PlatformDown,
+        Self::AccountBusy,
         Self::Cancelled,
         Self::FormInvalid,
         Self::NotFound,
@@ -60,6 +63,7 @@ impl Trouble {
             Self::PlatformRefused => "refused_by_platform",
             Self::AppRefused => "app_refused",
             Self::PlatformDown => "platform_down",
+            Self::AccountBusy => "account_busy",
             Self::Cancelled => "cancelled",
             Self::FormInvalid => "form_invalid",
             Self::NotFound => "not_found",
@@ -73,6 +77,7 @@ impl Trouble {
             Self::LinkSpent => 410,
             Self::SessionEnded | Self::AttemptInvalid | Self::FormInvalid => 403,
             Self::Refused | Self::Cancelled => 200,
+            Self::AccountBusy => 409,
             Self::PlatformRefused | Self::AppRefused | Self::PlatformDown => 502,
             Self::NotFound => 404,
             Self::Internal => 500,

@@ -82,7 +82,10 @@ impl Tokens {
         let bundles: Vec<&TokenBundle> = linked.iter().map(|one| &one.bundle).collect();
         let sealed = self.seal_as(&key, &flow.place(&keys, GRANT), &bundles)?;
         let accounts = linked.iter().map(|one| one.account.clone()).collect();
-        let scopes = linked.first().map(|one| one.bundle.scopes.clone()).unwrap_or_default();
+        let scopes = linked
+            .first()
+            .map(|one| one.bundle.scopes.clone())
+            .unwrap_or_default();
         Ok(Grant {
             accounts,
             scopes,

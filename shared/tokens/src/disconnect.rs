@@ -63,21 +63,15 @@ impl Tokens {
     ) -> Result<Option<Connection>, TokensError> {
         let parts = self.parts();
         let holders = parts.accounts.get(&at.account.key()).await?;
+        let kept = by == EndedBy::Us && self.others_live(&holders, at).await?;
         let pending = match by {
-            EndedBy::Platform(_) => None,
-            EndedBy::Us if self.others_live(&holders, at).await? => None,
-            EndedBy::Us => self.revocation_of(apps, at).await?,
+            EndedBy::Us if !kept => self.revocation_of(apps, at).await?,
+            EndedBy::Us | EndedBy::Platform(_) => None,
         };
-        let outcome = match (by, &pending) {
-            (EndedBy::Platform(_), _) => Revocation::NotNeeded,
-            (EndedBy::Us, Some(_)) => Revocation::Pending,
-            (EndedBy::Us, None) if at.status == ConnectionStatus::NeedsReauth => {
-                Revocation::NotNeeded
-            }
-            (EndedBy::Us, None) if holders.holders().len() > 1 => {
-                Revocation::KeptForOtherConnections
-            }
-            (EndedBy::Us, None) => Revocation::NotNeeded,
+        let outcome = match &pending {
+            Some(_) => Revocation::Pending,
+            None if kept => Revocation::KeptForOtherConnections,
+            None => Revocation::NotNeeded,
         };
         let by_whom = match by {
             EndedBy::Us => "product",

@@ -8,6 +8,7 @@
 //! - what a disconnect ended, nothing brings back.
 
 mod access;
+mod breaker;
 mod connect;
 mod disconnect;
 mod due;
@@ -83,7 +84,7 @@ pub struct Timing {
 
 struct Inner {
     parts: Parts,
-    breakers: Mutex<refresh::BreakerCache>,
+    breakers: Mutex<breaker::BreakerCache>,
 }
 
 impl Tokens {

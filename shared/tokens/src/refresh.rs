@@ -5,7 +5,6 @@
 //! left to lose; in between, on a platform that rotates without grace, the connection ends as
 //! `needs_reauth` with reason `rotation_lost`.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use domain::{
@@ -22,11 +21,6 @@ use vault::SealingKey;
 
 use crate::due::Life;
 use crate::{Tokens, TokensError, backoff};
-
-/// A breaker's state is remembered for this long before it is read again.
-const BREAKER_READ_EVERY: Duration = Duration::from_secs(15);
-/// The first opening of a breaker; doubles with every further one, up to an hour.
-const BREAKER_FIRST: Duration = Duration::from_secs(300);
 
 /// One due connection, as `token-refresh` queues it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,9 +74,6 @@ pub(crate) enum Why {
     /// A caller needs a token now.
     Wanted,
 }
-
-/// What was last read of each platform's breaker.
-pub(crate) type BreakerCache = HashMap<Platform, (Timestamp, Timestamp, Option<Fault>)>;
 
 /// A connection as a refresher saw it.
 struct Seen<'a> {
@@ -303,7 +294,7 @@ impl Tokens {
         // … and closes with this write, or with the rescue queue's receipt.
         match self.write_or_rescue(held.at, held.holder, &commit).await? {
             Written::Done(Some(at)) => {
-                self.parts_went_well(at.platform).await;
+                self.breaker_may_close(at.platform).await;
                 tracing::info!(
                     connection.id = %at.connection_id,
                     platform = %at.platform,
@@ -473,77 +464,6 @@ impl Tokens {
             at: self.now(),
             detail,
         }
-    }
-
-    /// Whether the platform's breaker is open: the fault that opened it, and until when.
-    async fn breaker(&self, platform: Platform) -> Result<Option<(Fault, Timestamp)>, TokensError> {
-        let now = self.now();
-        let known = self.breakers().get(&platform).cloned();
-        let (until, fault) = match known {
-            Some((read_at, until, fault)) if now.since(read_at) < BREAKER_READ_EVERY => {
-                (until, fault)
-            }
-            _ => {
-                let breaker = self.parts().platforms.breaker(platform).await?;
-                let fault = breaker.fault.clone();
-                self.breakers()
-                    .insert(platform, (now, breaker.open_until, fault.clone()));
-                (breaker.open_until, fault)
-            }
-        };
-        let fault = fault.unwrap_or_else(|| Fault::new(FaultKind::AppRefused));
-        Ok((until > now).then_some((fault, until)))
-    }
-
-    /// The fault is of the whole app: nobody calls for a while, no connection is blamed, and the
-    /// operator is told by the log line that the alarm counts.
-    async fn trip(&self, platform: Platform, fault: &Fault) -> Result<Timestamp, TokensError> {
-        let now = self.now();
-        let trips = self.parts().platforms.breaker(platform).await?.trips;
-        let pause = (BREAKER_FIRST * 2u32.pow(trips.min(4))).min(Duration::from_secs(3_600));
-        let until = now + pause;
-        self.parts()
-            .platforms
-            .open(platform, fault, now, until, &self.attempt())
-            .await?;
-        self.breakers()
-            .insert(platform, (now, until, Some(fault.clone())));
-        tracing::error!(
-            platform = %platform,
-            fault = %fault,
-            until = %until,
-            "circuit breaker opened: the platform refuses our app"
-        );
-        Ok(until)
-    }
-
-    /// Closes a breaker that was open lately. Never holds up the refresh that went well.
-    async fn parts_went_well(&self, platform: Platform) {
-        let tripped = self
-            .breakers()
-            .get(&platform)
-            .is_some_and(|(_, _, fault)| fault.is_some());
-        if !tripped {
-            return;
-        }
-        match self
-            .parts()
-            .platforms
-            .close(platform, &self.attempt())
-            .await
-        {
-            Ok(()) => drop(self.breakers().remove(&platform)),
-            Err(error) => {
-                tracing::warn!(platform = %platform, error = %error, "breaker not closed")
-            }
-        }
-    }
-
-    fn breakers(&self) -> std::sync::MutexGuard<'_, BreakerCache> {
-        self.0
-            .breakers
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -56,7 +56,9 @@ impl Tokens {
         let attempt = self.attempt();
         for round in 0..2 {
             for pause in TRIES_MS {
-                tokio::time::sleep(Duration::from_millis(pause)).await;
+                if pause > 0 {
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
                 match self
                     .parts()
                     .connections

@@ -2,7 +2,7 @@
 //! another connection holds the account.
 
 use domain::{Account, ConnectionStatus, Platform, Revocation, TokenBundle};
-use platforms::{Answer, Apps};
+use platforms::{Answer, Apps, Linked};
 use store::{Connection, PendingRevocation};
 
 use crate::refresh::Why;
@@ -38,7 +38,7 @@ impl Tokens {
         {
             return Ok(());
         }
-        let outcome = self.send_revoke(apps, &row).await;
+        let outcome = self.open_and_send(apps, &row).await;
         parts
             .accounts
             .unbar(&row.account_key, &self.attempt())
@@ -115,41 +115,71 @@ impl Tokens {
         })
     }
 
-    /// The call itself: the outcome, or `None` to try again later.
-    async fn send_revoke(
+    /// Ends tokens that could not be kept: a failed seal or write right after an exchange. Tried once,
+    /// since there is nowhere to note that it is owed; tokens that are not ended die by themselves.
+    pub async fn forget(&self, apps: &Apps, linked: &[Linked]) {
+        for one in linked {
+            let platform = one.account.platform;
+            let holders = match self.parts().accounts.get(&one.account.key()).await {
+                Ok(holders) => self.held_by_living(&holders).await,
+                Err(error) => Err(error.into()),
+            };
+            // A revoke would end the living connections of the account as well.
+            let revoked = match holders {
+                Ok(false) => self
+                    .send_revoke(apps, platform, &one.bundle)
+                    .await
+                    .is_some(),
+                Ok(true) | Err(_) => false,
+            };
+            tracing::error!(platform = %platform, revoked, "tokens of an exchange could not be kept");
+        }
+    }
+
+    /// Opens what a row holds, and sends it.
+    async fn open_and_send(
         &self,
         apps: &Apps,
         row: &PendingRevocation,
     ) -> Result<Option<Revocation>, TokensError> {
-        let Some((revoke, app)) = platforms::revoke(row.platform).zip(apps.get(row.platform))
-        else {
-            return Ok(Some(Revocation::NotNeeded));
-        };
         let keys = [row.revocation_id.as_str()];
         let place = PendingRevocation::place(row.platform, &keys);
-        let bundle: TokenBundle = self
+        let bundle = self
             .open_as(&row.revocation_id, &place, &row.sealed)
             .await?;
-        let Ok(call) = revoke.request(app, &bundle) else {
-            return Ok(Some(Revocation::NotNeeded));
+        Ok(self.send_revoke(apps, row.platform, &bundle).await)
+    }
+
+    /// The call itself: the outcome, or `None` to try again later.
+    async fn send_revoke(
+        &self,
+        apps: &Apps,
+        platform: Platform,
+        bundle: &TokenBundle,
+    ) -> Option<Revocation> {
+        let Some((revoke, app)) = platforms::revoke(platform).zip(apps.get(platform)) else {
+            return Some(Revocation::NotNeeded);
+        };
+        let Ok(call) = revoke.request(app, bundle) else {
+            return Some(Revocation::NotNeeded);
         };
         let sent_at = self.now();
         let answered = self.parts().transport.send(call, self.http_timeout()).await;
         let response = match answered {
             Ok(response) => response,
             Err(error) => {
-                self.not_revoked(row.platform, &error.to_string());
-                return Ok(None);
+                self.not_revoked(platform, &error.to_string());
+                return None;
             }
         };
         match revoke.read(Answer {
             response: &response,
             sent_at,
         }) {
-            Ok(()) => Ok(Some(Revocation::Done)),
+            Ok(()) => Some(Revocation::Done),
             Err(fault) => {
-                self.not_revoked(row.platform, &fault.to_string());
-                Ok(None)
+                self.not_revoked(platform, &fault.to_string());
+                None
             }
         }
     }

@@ -103,9 +103,26 @@ impl Wiring {
         }))
     }
 
-    /// The operator's apps on the platforms, read now and kept fresh.
-    pub async fn apps(&self, env: &Env) -> Result<CachedSecret<Apps>, SecretError> {
-        let source = SecretsManager::new(&self.aws, env.text(&var::PLATFORMS_SECRET_ID));
-        CachedSecret::load(source, Apps::parse, self.clock.clone()).await
+    /// Where the operator's apps on the platforms are read from. Load them once the environment is
+    /// known to be whole.
+    pub fn apps(&self, env: &Env) -> AppsSecret {
+        let secret = SecretsManager::new(&self.aws, env.text(&var::PLATFORMS_SECRET_ID));
+        AppsSecret {
+            secret,
+            clock: self.clock.clone(),
+        }
+    }
+}
+
+/// The platforms secret, not read yet.
+pub struct AppsSecret {
+    secret: SecretsManager,
+    clock: Arc<dyn Clock>,
+}
+
+impl AppsSecret {
+    /// Reads it now, and keeps it fresh from then on.
+    pub async fn load(self) -> Result<CachedSecret<Apps>, SecretError> {
+        CachedSecret::load(self.secret, Apps::parse, self.clock).await
     }
 }

@@ -1,24 +1,22 @@
-//! The real flows through the gateway, the queues and the stand-in platform: AWS calls of each, the
-//! window of a refresh, the memory of a large file.
+//! The real flows through the gateway, the queues and the stand-in platform: AWS calls of each, and
+//! the memory of a large file.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::relay::Relay;
+use super::refresh::refresh;
 use super::report::{Bar, Report};
-use super::statistics::Samples;
+use crate::Dev;
 use crate::demo::{self, api::Api, browser::Browser, media};
 use crate::proxy::Call;
-use crate::{Dev, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const WEBHOOKS: usize = 20;
-const REFRESHES: usize = 30;
 const LARGE: u64 = 200_000_000;
+
+/// Whose connection is refreshed afterwards.
+pub(super) const USER: &str = "user_bench";
 
 /// Functions that a connect goes through.
 const CONNECT: [&str; 4] = ["connections", "session", "oauth-start", "oauth-callback"];
@@ -57,7 +55,7 @@ async fn connect(dev: &Dev, report: &mut Report) -> Result<()> {
     }
     connect_once(dev, "user_first").await?;
     dev.stack.record().clear();
-    connect_once(dev, "user_bench").await?;
+    connect_once(dev, USER).await?;
     let mut services: BTreeMap<String, usize> = BTreeMap::new();
     let mut all = 0;
     for function in CONNECT {
@@ -116,123 +114,11 @@ async fn webhook(dev: &Dev, report: &mut Report) -> Result<()> {
     report.add("webhook", most as f64, "calls", Bar::Calls(1.0))
 }
 
-/// Calls of one refresh and the time during which a rotated token is nowhere but in memory.
-async fn refresh(dev: &Dev, report: &mut Report) -> Result<()> {
-    report.heading(&format!(
-        "refresh ({REFRESHES}, each of one connection, by its queue)"
-    ))?;
-    let (pattern, base) = dev
-        .platforms
-        .host_overrides
-        .iter()
-        .find(|(pattern, _)| pattern.starts_with("open."))
-        .context("no stand-in for the token endpoint")?;
-    let relay = Relay::start(base).await?;
-    let mut overrides = dev.platforms.host_overrides.clone();
-    overrides.insert(pattern.clone(), relay.url().to_owned());
-    let overrides = json!(overrides).to_string();
-    let host = dev.stack.host();
-    host.set_environment("refresh-worker", "HOST_OVERRIDES", Some(&overrides))
-        .await?;
-
-    let (user, token) = (
-        "user_bench",
-        dev.stack.mint_jwt("user_bench", &["connections"])?,
-    );
-    let api = Api::new(dev.stack.api_url(), &token)?;
-    let get = async |path: &str| api.call(Method::GET, path, None, StatusCode::OK).await;
-    let list = get("/v1/connections").await?;
-    let id = list["connections"][0]["id"]
-        .as_str()
-        .context("no connection")?;
-    let wish = json!({"user_id": user, "connection_id": id}).to_string();
-    let version = async || {
-        let status = get(&format!("/v1/connections/{id}/status")).await?;
-        anyhow::Ok(status["token"]["version"].as_u64().unwrap_or(0))
-    };
-
-    let (mut first, mut warm) = (0, 0);
-    let (mut received, mut durable) = (Samples::default(), Samples::default());
-    for number in 0..REFRESHES {
-        let before = version().await?;
-        dev.stack.record().clear();
-        relay.take();
-        dev.stack.send("RefreshQueue", &wish).await?;
-        eventually("the refresh", PATIENCE, async || {
-            let over = dev.stack.queue_depth("RefreshQueue").await? == (0, 0, 0);
-            Ok((over && version().await? > before).then_some(()))
-        })
-        .await?;
-        let calls = answering(dev, "refresh-worker");
-        if number == 0 {
-            let told: Vec<&str> = calls.iter().map(|call| call.action.as_str()).collect();
-            report.note(&format!("the first of a process: {}", told.join(", ")))?;
-            first = calls.len();
-        } else {
-            warm = calls.len().max(warm);
-        }
-        let answered = relay.take();
-        ensure!(
-            answered.len() == 1,
-            "{} calls to the platform",
-            answered.len()
-        );
-        let commit = calls.iter().rfind(|call| call.started >= answered[0]);
-        let commit = commit.context("nothing was written after the platform's answer")?;
-        received.add(since(answered[0], commit.started));
-        durable.add(since(answered[0], commit.started + commit.elapsed));
-    }
-    report.add(
-        "refresh, the first of a process",
-        first as f64,
-        "calls",
-        Bar::MostCalls(4.0),
-    )?;
-    report.add(
-        "refresh, the most of the others",
-        warm as f64,
-        "calls",
-        Bar::MostCalls(4.0),
-    )?;
-    report
-        .note("the window: from the platform's answer to the commit (here at a local database)")?;
-    report.add(
-        "window, commit received, median",
-        received.median(),
-        "ms",
-        Bar::None,
-    )?;
-    report.add(
-        "window, commit received, p99",
-        received.p99(),
-        "ms",
-        Bar::None,
-    )?;
-    report.add(
-        "window, commit answered, median",
-        durable.median(),
-        "ms",
-        Bar::None,
-    )?;
-    report.add(
-        "window, commit answered, p99",
-        durable.p99(),
-        "ms",
-        Bar::None,
-    )?;
-    let peak = host.peak_memory("refresh-worker")? as f64 / 1_024.0;
-    report.add("peak of refresh-worker", peak, "MiB", Bar::Most(32.0))
-}
-
 /// The calls of a function's own code, those of its start left out.
-fn answering(dev: &Dev, function: &str) -> Vec<Call> {
+pub(super) fn answering(dev: &Dev, function: &str) -> Vec<Call> {
     let mut calls = dev.stack.record().of(function);
     calls.retain(|call| call.action != AT_START);
     calls
-}
-
-fn since(from: Instant, to: Instant) -> Duration {
-    to.saturating_duration_since(from)
 }
 
 fn say_nothing(_: &str) -> Result<()> {

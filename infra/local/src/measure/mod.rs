@@ -5,6 +5,7 @@
 //! Times are printed, never asserted: a machine at work is slow. Wrong counts fail the run.
 
 mod flows;
+mod refresh;
 mod relay;
 mod report;
 mod statistics;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::statistics::Samples;
+
 /// What a figure is compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Bar {
@@ -69,6 +71,13 @@ impl Report {
         }
         self.figures.insert(name.to_owned(), value);
         Ok(())
+    }
+
+    /// Prints the median and the 99th percentile of times.
+    pub(super) fn times(&mut self, name: &str, samples: &Samples) -> Result<()> {
+        let median = samples.median();
+        self.add(&format!("{name}, median"), median, "ms", Bar::None)?;
+        self.add(&format!("{name}, p99"), samples.p99(), "ms", Bar::None)
     }
 
     /// Writes the figures down; an error where a count was wrong.

@@ -81,7 +81,8 @@ impl Bench {
             "cold: process start to the first answer ({COLD} each, by turns, against a stub)"
         ))?;
         let [webhook, control] = self.cold().await?;
-        pair(report, "cold", &webhook, &control)?;
+        report.times("cold webhook", &webhook)?;
+        report.times("cold control", &control)?;
         let ratio = webhook.median() / control.median();
         report.add("cold, ratio of medians", ratio, "×", Bar::Most(1.5))?;
 
@@ -93,7 +94,8 @@ impl Bench {
             webhook.len() == WARM && control.len() == WARM,
             "samples are missing"
         );
-        pair(report, "warm", &webhook, &control)?;
+        report.times("warm webhook", &webhook)?;
+        report.times("warm control", &control)?;
         let ratio = webhook.median() / control.median();
         report.add("warm, ratio of medians", ratio, "×", Bar::None)?;
         let name = "warm webhook without its AWS call";
@@ -158,20 +160,6 @@ impl Bench {
             own: invocation.elapsed.saturating_sub(sent.took),
         })
     }
-}
-
-fn pair(report: &mut Report, what: &str, webhook: &Samples, control: &Samples) -> Result<()> {
-    for (name, samples) in [("webhook", webhook), ("control", control)] {
-        let median = format!("{what} {name}, median");
-        report.add(&median, samples.median(), "ms", Bar::None)?;
-        report.add(
-            &format!("{what} {name}, p99"),
-            samples.p99(),
-            "ms",
-            Bar::None,
-        )?;
-    }
-    Ok(())
 }
 
 /// A delivery of TikTok's as API Gateway hands it over: payload 2.0, JSON bodies as text.

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::demo::form::Form;
+use local::{Fault, Rule};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use url::Url;
@@ -35,6 +36,58 @@ async fn both_redirect_flows_connect_and_connecting_again_makes_no_second_connec
     assert_eq!(
         world.events(USER).await,
         ["connection.connected", "connection.connected"]
+    );
+    world.end().await;
+}
+
+/// Browsers hold the whole way after a form, redirects included, to the policy of the form's page: a
+/// session page that does not name the platform is a dead button (seen in Chromium).
+#[tokio::test(flavor = "multi_thread")]
+async fn the_session_page_lets_its_form_lead_to_the_platform() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    let button = browser.open(&world.link(USER).await).await.unwrap();
+    let consent = browser.agree(&button).await.unwrap();
+    let policy = &button.headers["content-security-policy"];
+    let forms = policy
+        .split(';')
+        .find(|part| part.trim().starts_with("form-action"))
+        .unwrap();
+    let origin = consent.url.origin().ascii_serialization();
+    assert!(
+        forms.split_whitespace().any(|named| named == origin),
+        "{origin} is not in {forms}"
+    );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_session_is_told_so() {
+    let world = World::new().await;
+    let (mut browser, _) = world.at_consent(USER).await;
+    let rows = world.items("sessions").await;
+    let row = rows
+        .iter()
+        .find(|row| text(row, "id").starts_with("browser#"))
+        .unwrap();
+    let client = world.stack.clients().dynamodb;
+    client
+        .update_item()
+        .table_name(world.stack.table("sessions").unwrap())
+        .key("id", row["id"].clone())
+        .update_expression("SET expires_at = :past")
+        .expression_attribute_values(":past", AttributeValue::N("1".into()))
+        .send()
+        .await
+        .unwrap();
+    let start = format!("{}/oauth/tiktok/start", world.stack.api_url());
+    let page = browser.open(&start).await.unwrap();
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(page.text.contains("session_ended"), "{}", page.text);
+    let unknown = format!("{}/oauth/myspace/start", world.stack.api_url());
+    assert_eq!(
+        browser.open(&unknown).await.unwrap().status,
+        StatusCode::NOT_FOUND
     );
     world.end().await;
 }
@@ -138,6 +191,26 @@ async fn a_way_back_that_is_not_this_browsers_exchanges_nothing() {
     assert_eq!(confirm.status, StatusCode::OK);
     refused(&mut browser, &back, "replayed").await;
     assert_eq!(world.calls("token_code").await, 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_cannot_be_kept_are_ended_at_the_platform() {
+    let world = World::new().await;
+    let (mut browser, back) = way_back(&world).await;
+    let down = world.stack.fault(
+        Rule::on("kms:GenerateDataKey")
+            .by("oauth-callback")
+            .times(3),
+        Fault::error(500, "KMSInternalException"),
+    );
+    let page = browser.open(back.as_str()).await.unwrap();
+    assert_eq!(
+        (page.status, down.fired()),
+        (StatusCode::SERVICE_UNAVAILABLE, 3)
+    );
+    assert_eq!(world.calls("revoke").await, 1);
+    assert!(world.connections(USER).await.is_empty());
     world.end().await;
 }
 

@@ -272,6 +272,37 @@ async fn a_dead_grant_needs_the_creator_and_trouble_that_passes_does_not() {
     world.end().await;
 }
 
+/// The mark of a refresh that may have spent its token ends with the next refresh that goes well: a
+/// dead grant long after it is a dead grant, not a lost rotation.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_forgotten_once_a_refresh_went_well() {
+    let world = World::new().await;
+    let id = expired(&world).await;
+    world
+        .fault(json!({ "endpoint": "token_refresh", "error": "server_error" }))
+        .await;
+    refresh(&world, &wish(&id)).await;
+    assert!(
+        world
+            .connection_item(USER)
+            .await
+            .contains_key("spent_since")
+    );
+    refresh(&world, &wish(&id)).await;
+    let item = world.connection_item(USER).await;
+    assert_eq!(number(&item, "token_version"), 2);
+    assert!(!item.contains_key("spent_since"));
+    world
+        .fault(json!({ "endpoint": "token_refresh", "error": "invalid_grant" }))
+        .await;
+    refresh(&world, &wish(&id)).await;
+    assert_eq!(
+        text(&world.connection_item(USER).await, "reason"),
+        "grant_revoked"
+    );
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn our_own_fault_opens_the_breaker_and_flips_nobody() {
     let world = World::new().await;

@@ -258,6 +258,75 @@ async fn a_repeated_request_makes_one_thing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parts_are_checked_one_by_one_and_a_refusal_loses_none() {
+    let world = World::new().await;
+    let size = 20_000_000;
+    let file = world.file(size);
+    let begun = world
+        .user
+        .call(
+            Method::POST,
+            "/v1/media",
+            Some(json!({ "size": size })),
+            StatusCode::CREATED,
+        )
+        .await
+        .unwrap();
+    let id = begun["id"].as_str().unwrap();
+    let part_size = begun["part_size"].as_u64().unwrap();
+    let parts = begun["upload"]["parts"].as_array().unwrap().clone();
+    assert_eq!(parts.len(), 3);
+    let bytes = std::fs::read(&file).unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut sent = Vec::new();
+    for part in &parts {
+        let number = part["part_number"].as_u64().unwrap();
+        let from = usize::try_from((number - 1) * part_size).unwrap();
+        let to = from + usize::try_from(part["size"].as_u64().unwrap()).unwrap();
+        let url = part["url"].as_str().unwrap();
+        let put = http
+            .put(url)
+            .body(bytes[from..to].to_vec())
+            .send()
+            .await
+            .unwrap();
+        assert!(put.status().is_success());
+        let etag = put.headers()["etag"].to_str().unwrap().to_owned();
+        sent.push(json!({ "part_number": number, "etag": etag }));
+    }
+    let path = format!("/v1/media/{id}/complete");
+    let complete = async |parts: Value, expected: u16| {
+        let expected = StatusCode::from_u16(expected).unwrap();
+        let body = Some(json!({ "parts": parts }));
+        world
+            .user
+            .call(Method::POST, &path, body, expected)
+            .await
+            .unwrap()
+    };
+    let mut wrong_etag = sent.clone();
+    wrong_etag[2]["etag"] = json!("\"00000000000000000000000000000000\"");
+    for (parts, code) in [
+        (json!([sent[1], sent[0], sent[2]]), "wrong_order"),
+        (json!([sent[0], sent[1]]), "missing_part"),
+        (json!(wrong_etag), "wrong_etag"),
+    ] {
+        let refused = complete(parts, 422).await;
+        assert!(
+            refused["errors"].to_string().contains(code),
+            "{code}: {refused}"
+        );
+    }
+    let done = complete(json!(sent), 200).await;
+    assert_eq!(
+        (&done["status"], &done["kind"]),
+        (&json!("ready"), &json!("mp4"))
+    );
+    complete(json!(sent), 200).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_are_listed_by_filter_and_page() {
     let world = World::new().await;
     let id = world.connect(USER).await;

@@ -110,8 +110,10 @@ impl Connections {
             Written::Refused(None) => Lease::Absent,
             Written::Refused(Some(item)) => {
                 let item = Box::new(without_never(item));
-                let as_seen =
-                    item.token_version == ask.seen && item.status == ConnectionStatus::Active;
+                let due = !ask.if_due || item.due_at.is_some_and(|at| at <= ask.now);
+                let as_seen = due
+                    && item.token_version == ask.seen
+                    && item.status == ConnectionStatus::Active;
                 if as_seen {
                     Lease::Held(item)
                 } else {
@@ -262,12 +264,12 @@ fn tokens(commit: &Commit, at: &Connection) -> Change {
         .set_or_remove("due_at", commit.due_at.map(value))
         .set_or_remove("due_shard", commit.due_at.map(|_| shard(&at.connection_id)))
         .set("failures", value(0))
-        .set("unanswered", value(false))
         .remove([
             "lease_holder",
             "lease_until",
             "lease_abandoned_at",
             "last_fault",
+            "spent_since",
         ])
 }
 
