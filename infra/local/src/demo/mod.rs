@@ -71,9 +71,11 @@ pub async fn run(
     steps.done("upload", &format!("{media}, {size} bytes"))?;
     let post = walk.post(&connection, &media).await?;
     let target = walk.published(&post).await?;
+    let peak = dev.stack.host().peak_memory("publish-worker")?;
+    let status = target["status"].as_str().unwrap_or("?");
     steps.done(
         "publish",
-        &format!("{post}: {}", target["status"].as_str().unwrap_or("?")),
+        &format!("{post}: {status}; worker's peak memory {} MB", peak / 1_024),
     )?;
     if let Some(told) = walk.bytes_arrived(file).await? {
         steps.done("compare", &told)?;

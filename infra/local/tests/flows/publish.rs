@@ -135,6 +135,52 @@ async fn a_worker_killed_inside_a_chunk_sends_that_chunk_again() {
     world.end().await;
 }
 
+/// The size of the demo's real file.
+const DEMO_FILE: u64 = 200_000_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_survives_four_kills_as_one_post() {
+    let (world, connection, media) = ready(DEMO_FILE, json!({})).await;
+    // Right after the init took effect …
+    world
+        .fault(json!({ "endpoint": "init", "hold": "after" }))
+        .await;
+    let post = world.post(&connection, &media, direct()).await;
+    let id = post["id"].as_str().unwrap();
+    world.held("init").await;
+    world.stack.kill("publish-worker").await.unwrap();
+    world.release().await;
+    // … inside a chunk …
+    world
+        .fault(json!({ "endpoint": "upload", "skip": 1, "hold": "before" }))
+        .await;
+    let sweep = async {
+        loop {
+            world.stack.fire("sweeper").await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = world.held("upload") => {}
+        () = sweep => {}
+    }
+    // … and twice between chunks.
+    let advance = || {
+        Rule::on("dynamodb:UpdateItem")
+            .by("publish-worker")
+            .touching("Targets")
+    };
+    let kills = [3, 5].map(|nth| world.stack.fault(advance().nth(nth), Fault::KillAfter));
+    world.stack.kill("publish-worker").await.unwrap();
+    world.release().await;
+    world.until_target(id, "published").await;
+    assert_eq!(kills.map(|kill| kill.fired()), [1, 1]);
+    one_post_with_the_files_bytes(&world, DEMO_FILE).await;
+    let peak = world.stack.host().peak_memory("publish-worker").unwrap();
+    assert!(peak < 160 * 1_024, "{peak} KiB");
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_cut_inside_a_chunk_sends_that_chunk_again() {
     let (world, connection, media) = ready(FOUR_CHUNKS, small_chunks()).await;
