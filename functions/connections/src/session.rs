@@ -74,6 +74,7 @@ impl Api {
             locale: ask.locale,
             expires_at: now.plus_secs(LINK_LIFE_SECONDS),
             spent_at: None,
+            spent_by: None,
         };
         self.sessions
             .put_link(&link)

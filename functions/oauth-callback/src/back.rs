@@ -4,8 +4,10 @@ use browser::{hash, session_of};
 use domain::{AttemptId, Fault, FlowId, Platform, Secret};
 use lambda::{Answer, Problem, Query, Request, responses};
 use pages::Trouble;
-use platforms::{App, Apps, Authorize, CallbackAnswer, CodeGrant, Linked, Refusal};
+use platforms::{App, Apps, Authorize, CallbackAnswer, CodeGrant, Refusal};
 use store::Flow;
+use store::flows::Grant;
+use tokens::TokensError;
 
 use crate::{OauthCallback, started_here};
 
@@ -29,8 +31,9 @@ impl OauthCallback {
         };
         match authorize.read_callback(query.pairs()) {
             CallbackAnswer::Refused(refusal) => Ok(self.refused(request, &flow, &refusal)),
-            CallbackAnswer::Code(code) => {
-                self.exchange(request, apps, (authorize, app), flow, code)
+            CallbackAnswer::Code { code, granted } => {
+                let way = (code, granted);
+                self.exchange(request, apps, (authorize, app), flow, way)
                     .await
             }
         }
@@ -79,7 +82,7 @@ impl OauthCallback {
         apps: &Apps,
         (authorize, app): (&dyn Authorize, &App),
         flow: Flow,
-        code: Secret,
+        (code, granted): (Secret, Option<Vec<String>>),
     ) -> Answer {
         let verifier = match &flow.sealed_verifier {
             None => None,
@@ -99,14 +102,22 @@ impl OauthCallback {
             code,
             redirect_uri: flow.redirect_uri.clone(),
             verifier,
+            scopes: granted.unwrap_or_else(|| flow.scopes.clone()),
         };
+        let key = self
+            .tokens
+            .grant_key(&flow)
+            .await
+            .map_err(Problem::unavailable)?;
+        let began = self.tokens.clock().now();
         let linked = match self.tokens.exchange(authorize, app, grant).await {
             Ok(linked) => linked,
             Err(fault) => {
                 return Ok(self.refused(request, &flow, &Refusal::ByPlatform(fault)));
             }
         };
-        match self.keep(&flow, &linked).await {
+        let sealed = self.tokens.seal_grant(&flow, &key, &linked, began);
+        match self.keep(&flow, sealed).await {
             Ok(true) => {}
             Ok(false) => {
                 self.tokens.forget(apps, &linked).await;
@@ -122,9 +133,8 @@ impl OauthCallback {
         Ok(responses::see_other(&confirm))
     }
 
-    /// Seals what the exchange brought into the flow; `false` if the flow is over.
-    async fn keep(&self, flow: &Flow, linked: &[Linked]) -> Result<bool, Problem> {
-        let sealed = self.tokens.seal_grant(flow, linked).await;
+    /// Keeps what the exchange brought; `false` if the flow is over.
+    async fn keep(&self, flow: &Flow, sealed: Result<Grant, TokensError>) -> Result<bool, Problem> {
         let grant = sealed.map_err(Problem::unavailable)?;
         let now = self.tokens.clock().now();
         let attempt = AttemptId::new(now, &**self.tokens.entropy());

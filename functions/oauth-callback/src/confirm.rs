@@ -3,7 +3,7 @@
 //! started: PKCE and `state` do not give it (oauth-hardening.md §1.3).
 
 use browser::{ReturnTo, csrf, locale_of, message, session_of, show, with_result};
-use domain::{FlowId, Platform, missing_scopes};
+use domain::{ConnectionId, FlowId, Platform, missing_scopes};
 use http::StatusCode;
 use lambda::{Answer, Problem, Request, Response, responses};
 use pages::{AccountView, ConfirmPage, Locale, MessagePage, Trouble};
@@ -47,6 +47,10 @@ impl OauthCallback {
         if tied.is_none() || tied.as_deref() != form.get("csrf") {
             return Ok(self.stop(request, Some(&flow), Trouble::FormInvalid));
         }
+        if let Some(done) = self.already_connected(&flow) {
+            // The button was pressed twice, or the first answer got lost.
+            return Ok(done);
+        }
         if form.get("decision") != Some("confirm") {
             self.tokens
                 .abandon(&flow)
@@ -70,19 +74,48 @@ impl OauthCallback {
                     platform = %platform,
                     "connected"
                 );
-                let id = connection.connection_id.to_string();
-                let result = [("status", "connected"), ("connection_id", id.as_str())];
-                let here = format!("/oauth/{platform}/confirm?flow={}", flow.flow_id);
-                Ok(self
-                    .leave(&flow, &result)
-                    .unwrap_or_else(|| responses::see_other(&here)))
+                Ok(self.to_result(&flow, &connection.connection_id))
             }
-            Err(ConfirmError::FlowOver | ConfirmError::NoSuchAccount) => {
+            Err(ConfirmError::FlowOver) => {
+                let now = self.tokens.clock().now();
+                let flow = self
+                    .flows
+                    .get(&flow.flow_id, now)
+                    .await
+                    .map_err(Problem::unavailable)?;
+                let done = flow.as_ref().and_then(|flow| self.already_connected(flow));
+                Ok(done.unwrap_or_else(|| self.stop(request, None, Trouble::FormInvalid)))
+            }
+            Err(ConfirmError::NoSuchAccount) => {
                 Ok(self.stop(request, Some(&flow), Trouble::FormInvalid))
+            }
+            Err(ConfirmError::Revoked) => {
+                Ok(self.stop(request, Some(&flow), Trouble::AttemptInvalid))
             }
             Err(ConfirmError::Barred) => Ok(self.stop(request, None, Trouble::AccountBusy)),
             Err(ConfirmError::Internal(error)) => Err(Problem::unavailable(error)),
         }
+    }
+
+    /// Where a browser goes whose flow was confirmed before.
+    fn already_connected(&self, flow: &Flow) -> Option<Response> {
+        let account = flow
+            .linked
+            .as_ref()
+            .filter(|_| flow.confirmed_at.is_some())?;
+        let id = ConnectionId::of(&flow.user_id, flow.platform, &account.id);
+        Some(self.to_result(flow, &id))
+    }
+
+    /// To the product with the result, or to the result page.
+    fn to_result(&self, flow: &Flow, connection: &ConnectionId) -> Response {
+        let result = [
+            ("status", "connected"),
+            ("connection_id", connection.as_str()),
+        ];
+        let here = format!("/oauth/{}/confirm?flow={}", flow.platform, flow.flow_id);
+        self.leave(flow, &result)
+            .unwrap_or_else(|| responses::see_other(&here))
     }
 
     /// The flow of this id, if this browser started it.

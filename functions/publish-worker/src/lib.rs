@@ -16,7 +16,9 @@ impl PublishWorker {
     /// looks at it next; the message comes again only for trouble of our own.
     pub async fn handle(&self, apps: &Apps, message: &Message) -> Result<Outcome, Error> {
         let wanted: posts::Message = message.json()?;
-        let ran = self.runner.run(apps, &wanted, message.deadline).await?;
+        let mut runner = self.runner.clone();
+        runner.tokens = runner.tokens.until(message.deadline);
+        let ran = runner.run(apps, &wanted, message.deadline).await?;
         tracing::info!(
             target.id = %wanted.target_id, post.id = %wanted.post_id, step = wanted.step,
             outcome = ?ran, "turn ended"

@@ -22,7 +22,11 @@ impl RefreshWorker {
             return self.rescue(&message.json()?).await;
         }
         let wanted: RefreshMessage = message.json()?;
-        let ended = self.tokens.refresh(apps, &wanted).await?;
+        let ended = self
+            .tokens
+            .until(message.deadline)
+            .refresh(apps, &wanted)
+            .await?;
         tracing::debug!(connection.id = %wanted.connection_id, outcome = ?ended, "refresh ended");
         Ok(Outcome::Done)
     }

@@ -2,14 +2,20 @@
 //! `POST /session/{link}` spends the link, gives this browser its cookie, and goes on with 303.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use browser::{ReturnTo, SESSION, SESSION_LIFE, hash, locale_of, new_secret, show, trouble};
 use domain::{AttemptId, Clock, Entropy};
 use http::Method;
-use lambda::{Answer, Problem, Request, Response, responses};
+use lambda::{Answer, Cookie, Problem, Request, Response, responses};
 use pages::{SessionPage, Trouble};
 use store::{BrowserSession, SessionLink, Sessions};
 use transport::HostOverrides;
+
+/// The cookie of a browser that was shown a link's button: only that browser can press it.
+const LINK: Cookie = Cookie::named("link");
+/// As long as a link lives.
+const LINK_LIFE: Duration = Duration::from_secs(600);
 
 /// What the handler needs.
 pub struct Session {
@@ -35,13 +41,17 @@ impl Session {
             .link(&hash(&secret), now)
             .await
             .map_err(Problem::unavailable)?;
-        let Some(link) = link.filter(|link| link.spent_at.is_none()) else {
-            return Ok(self.spent(&request));
+        let browser = request.cookie(&LINK.name()).map(hash);
+        let mine = browser.clone().unwrap_or_default();
+        let Some(link) = link.filter(|link| link.may_be_spent_by(&mine, now)) else {
+            return Ok(self.stop(&request, Trouble::LinkSpent));
         };
-        if request.method() == Method::POST {
-            self.open(&request, &link).await
-        } else {
-            Ok(self.button(&request, &link))
+        match (request.method() == Method::POST, browser) {
+            (false, _) => Ok(self.button(&request, &link)),
+            (true, Some(browser)) => self.open(&request, &link, &browser).await,
+            // A form of another site sends no cookie of ours along: whoever posts was not shown the
+            // page, or takes no cookies.
+            (true, None) => Ok(self.stop(&request, Trouble::SessionEnded)),
         }
     }
 
@@ -59,7 +69,11 @@ impl Session {
         let origins = consent.map_or(&[][..], |authorize| authorize.consent_origins());
         let origins: Vec<String> = origins.iter().map(|origin| self.origin(origin)).collect();
         let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
-        show(page.render(), &origins)
+        let mut response = show(page.render(), &origins);
+        let known = request.cookie(&LINK.name()).map(str::to_owned);
+        let cookie = known.unwrap_or_else(|| new_secret(&*self.entropy));
+        LINK.set(&mut response, &cookie, LINK_LIFE);
+        response
     }
 
     /// Where an origin is found.
@@ -68,7 +82,7 @@ impl Session {
         ReturnTo::trusted(&outward).origin().unwrap_or(outward)
     }
 
-    async fn open(&self, request: &Request, link: &SessionLink) -> Answer {
+    async fn open(&self, request: &Request, link: &SessionLink, browser: &str) -> Answer {
         let now = self.clock.now();
         let cookie = new_secret(&*self.entropy);
         let session = BrowserSession {
@@ -80,21 +94,19 @@ impl Session {
             expires_at: now + SESSION_LIFE,
         };
         let attempt = AttemptId::new(now, &*self.entropy);
-        let spent = self.sessions.spend(link, &session, now, attempt).await;
+        let spent = self
+            .sessions
+            .spend(link, browser, &session, now, attempt)
+            .await;
         if !spent.map_err(Problem::unavailable)? {
-            return Ok(self.spent(request));
+            return Ok(self.stop(request, Trouble::LinkSpent));
         }
         let mut response = responses::see_other(&format!("/oauth/{}/start", link.platform));
         SESSION.set(&mut response, &cookie, SESSION_LIFE);
         Ok(response)
     }
 
-    fn spent(&self, request: &Request) -> Response {
-        trouble(
-            locale_of(request, None),
-            &self.product,
-            Trouble::LinkSpent,
-            None,
-        )
+    fn stop(&self, request: &Request, why: Trouble) -> Response {
+        trouble(locale_of(request, None), &self.product, why, None)
     }
 }

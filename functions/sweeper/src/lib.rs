@@ -1,7 +1,7 @@
 //! Every minute: ends flows that nobody confirmed, tries revocations that are owed, wakes targets
 //! whose time has come or whose worker died. Each shard of each index fails by itself.
 
-use domain::Timestamp;
+use domain::{FlowId, Timestamp};
 use lambda::Error;
 use lambda::schedule::Tick;
 use platforms::Apps;
@@ -30,19 +30,27 @@ impl Sweeper {
     /// One run.
     pub async fn handle(&self, apps: &Apps, tick: &Tick) -> Result<(), Error> {
         let stop_at = tick.deadline.plus_secs(-RESERVE_SECONDS);
-        for shard in 0..store::due::SHARDS {
-            let shard = store::due::shard_name(shard);
-            // What a creator waits for comes first.
+        // What a creator waits for comes first, in every shard; then what is short; then the calls to
+        // platforms, which may take long. Runs begin at different shards.
+        let first = self.now().secs() / 60;
+        let shards: Vec<String> = (0..store::due::SHARDS)
+            .map(|place| store::due::turn(first, place))
+            .collect();
+        for shard in &shards {
             note(
                 "targets",
-                &shard,
-                self.targets.shard(&shard, stop_at).await.map(drop),
+                shard,
+                self.targets.shard(shard, stop_at).await.map(drop),
             );
-            note("flows", &shard, self.flows(&shard, stop_at).await);
+        }
+        for shard in &shards {
+            note("flows", shard, self.flows(shard, stop_at).await);
+        }
+        for shard in &shards {
             note(
                 "revocations",
-                &shard,
-                self.revocations(apps, &shard, stop_at).await,
+                shard,
+                self.revocations(apps, shard, stop_at).await,
             );
         }
         Ok(())
@@ -53,13 +61,19 @@ impl Sweeper {
             if self.now() >= stop_at {
                 break;
             }
-            // The row may be past its time: that is why it is here.
-            let Some(flow) = self.flows.get_expired(&id).await? else {
-                continue;
-            };
-            if self.tokens.abandon(&flow).await? {
-                tracing::info!(flow.id = %id, platform = %flow.platform, "unconfirmed flow ended");
-            }
+            // One flow that cannot be ended does not hold up the others.
+            note("flow", shard, self.flow(&id).await);
+        }
+        Ok(())
+    }
+
+    async fn flow(&self, id: &FlowId) -> Result<(), Error> {
+        // The row may be past its time: that is why it is here.
+        let Some(flow) = self.flows.get_expired(id).await? else {
+            return Ok(());
+        };
+        if self.tokens.abandon(&flow).await? {
+            tracing::info!(flow.id = %id, platform = %flow.platform, "unconfirmed flow ended");
         }
         Ok(())
     }

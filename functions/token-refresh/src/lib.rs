@@ -37,23 +37,38 @@ impl TokenRefresh {
     pub async fn handle(&self, tick: &Tick) -> Result<(), Error> {
         let mut queued = 0;
         let resting = self.resting().await?;
-        for shard in 0..store::due::SHARDS {
-            let name = store::due::shard_name(shard);
-            let mut due = self
-                .connections
-                .due(&name, self.clock.now(), MOST_PER_SHARD)
-                .await?;
-            due.retain(|connection| !resting.contains(&connection.platform));
-            for batch in due.chunks(BATCH) {
-                if self.clock.now() >= tick.deadline.plus_secs(-RESERVE_SECONDS) {
-                    tracing::warn!(queued, "not all due connections were queued in time");
-                    return Ok(());
+        // Another shard comes first in each minute: what one run does not reach, the next one does.
+        let first = self.clock.now().secs() / 60;
+        for place in 0..store::due::SHARDS {
+            let shard = store::due::turn(first, place);
+            match self.shard(&shard, &resting, tick).await {
+                Ok(count) => queued += count,
+                // One shard's trouble is not the others'.
+                Err(error) => {
+                    let error = lambda::logging::chain(&*error).to_string();
+                    tracing::error!(shard, error, "due connections were not queued");
                 }
-                queued += self.send(batch).await?;
             }
         }
         tracing::info!(queued, "due connections queued");
         Ok(())
+    }
+
+    async fn shard(&self, shard: &str, resting: &[Platform], tick: &Tick) -> Result<usize, Error> {
+        let now = self.clock.now();
+        let due = self
+            .connections
+            .due(shard, now, MOST_PER_SHARD, resting)
+            .await?;
+        let mut queued = 0;
+        for batch in due.chunks(BATCH) {
+            if self.clock.now() >= tick.deadline.plus_secs(-RESERVE_SECONDS) {
+                tracing::warn!(shard, queued, "not all due connections were queued in time");
+                break;
+            }
+            queued += self.send(batch).await?;
+        }
+        Ok(queued)
     }
 
     /// Platforms that refuse our app just now: asking them is of no use, and the connections stay due.

@@ -10,17 +10,27 @@ use tokens::{DisconnectError, EndedBy};
 
 use crate::WebhookWorker;
 
+/// How applying a delivery went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// Its effect stands.
+    Yes,
+    /// What it is about is busy: it must come again, however old it is.
+    Busy,
+    /// Nobody here knows what it is about.
+    Unknown,
+}
+
 impl WebhookWorker {
-    /// Applies a delivery that this worker holds; `false` if nobody here knows what it is about, or
-    /// a step under way must end first.
+    /// Applies a delivery that this worker holds.
     pub(crate) async fn apply(
         &self,
         mark: &Mark,
         received: &ReceivedWebhook,
         delivery: &Delivery,
-    ) -> Result<bool, Error> {
+    ) -> Result<Applied, Error> {
         match &delivery.effect {
-            WebhookEffect::Nothing => self.settle(mark).await.map(|()| true),
+            WebhookEffect::Nothing => self.settle(mark).await,
             WebhookEffect::AuthorizationRemoved { reason } => {
                 tracing::info!(delivery.id = %mark.delivery_id, reason, "authorization removed");
                 let when = delivery.occurred_at.unwrap_or(received.received_at);
@@ -39,15 +49,19 @@ impl WebhookWorker {
         mark: &Mark,
         delivery: &Delivery,
         when: Timestamp,
-    ) -> Result<bool, Error> {
+    ) -> Result<Applied, Error> {
         let Some(account) = &delivery.account_id else {
-            return self.settle(mark).await.map(|()| true);
+            return self.settle(mark).await;
         };
         let account = Account::key_of(mark.platform, account);
         let holders = self.accounts.get(&account).await?;
+        // A flow that still waits for its creator must not be confirmed with tokens that are dead.
+        self.accounts
+            .revoked(&account, when, &self.attempt())
+            .await?;
         // An account that was ever connected here has an item, though nobody holds it any more.
-        if holders.version == 0 {
-            return Ok(false);
+        if !holders.is_known() {
+            return Ok(Applied::Unknown);
         }
         // Platforms tell whole seconds: tokens of the same second are older than the end.
         let by = EndedBy::Platform(when.plus_secs(1));
@@ -61,7 +75,7 @@ impl WebhookWorker {
                 Err(DisconnectError::Internal(error)) => return Err(error.into()),
             }
         }
-        self.settle(mark).await.map(|()| true)
+        self.settle(mark).await
     }
 
     /// Tells every target of the publish, and settles the delivery with the last of them.
@@ -70,14 +84,14 @@ impl WebhookWorker {
         mark: &Mark,
         publish_id: &str,
         news: &PublishNews,
-    ) -> Result<bool, Error> {
+    ) -> Result<Applied, Error> {
         let found = self.targets.of_publish(mark.platform, publish_id).await?;
         let mut targets = Vec::new();
         for (post, target) in found {
             targets.extend(self.targets.get(&post, &target).await?);
         }
         if targets.is_empty() {
-            return Ok(false);
+            return Ok(Applied::Unknown);
         }
         self.tell_all(mark, &targets, news).await
     }
@@ -87,14 +101,14 @@ impl WebhookWorker {
         mark: &Mark,
         targets: &[Target],
         news: &PublishNews,
-    ) -> Result<bool, Error> {
+    ) -> Result<Applied, Error> {
         let now = self.tokens.clock().now();
         let mut transaction = Transaction::new(self.attempt());
         let mut woken = Vec::new();
         for target in targets {
             match told(target, news, now) {
                 Told::Nothing => {}
-                Told::Later => return Ok(false),
+                Told::Later => return Ok(Applied::Busy),
                 Told::Change(change) => {
                     transaction = self
                         .targets
@@ -113,21 +127,21 @@ impl WebhookWorker {
             .settle(transaction, mark, DeliveryState::Applied, now)?;
         if transaction.run(self.deliveries.client()).await? != Transacted::Done {
             // A target moved on since it was read: the next try sees where to.
-            return Ok(false);
+            return Ok(Applied::Busy);
         }
         for target in woken {
             self.publish.wake_after(target).await;
         }
-        Ok(true)
+        Ok(Applied::Yes)
     }
 
-    async fn settle(&self, mark: &Mark) -> Result<(), Error> {
+    async fn settle(&self, mark: &Mark) -> Result<Applied, Error> {
         let now = self.tokens.clock().now();
         let state = DeliveryState::Applied;
         // `false`: the lease ran out and another worker has it, which comes to the same.
         self.deliveries
             .settle_alone(mark, state, now, &self.attempt())
             .await?;
-        Ok(())
+        Ok(Applied::Yes)
     }
 }

@@ -20,6 +20,7 @@ use store::deliveries::{DeliveryState, Taken};
 use store::{Accounts, Deliveries, Events, Mark, RawBody, Targets};
 use tokens::Tokens;
 
+use apply::Applied;
 pub use bodies::Bodies;
 
 /// What the handler needs.
@@ -135,7 +136,8 @@ impl WebhookWorker {
         };
         // At every try: the worker before this one may have died between taking and keeping.
         self.keep_raw(&id, received, raw).await?;
-        if self.apply(&mark, received, delivery).await? {
+        let applied = self.apply(&mark, received, delivery).await?;
+        if applied == Applied::Yes {
             tracing::info!(
                 delivery.id = %id,
                 platform = %received.platform,
@@ -145,7 +147,7 @@ impl WebhookWorker {
             return Ok(Ended::Settled);
         }
         let now = self.tokens.clock().now();
-        if now.since(since) >= self.orphan_after {
+        if applied == Applied::Unknown && now.since(since) >= self.orphan_after {
             let state = DeliveryState::Orphan;
             self.deliveries
                 .settle_alone(&mark, state, now, &self.attempt())
@@ -159,7 +161,10 @@ impl WebhookWorker {
             return Ok(Ended::Settled);
         }
         self.deliveries.let_go(&mark, now, &self.attempt()).await?;
-        Ok(Ended::Again("nobody here knows yet what it is about"))
+        Ok(Ended::Again(match applied {
+            Applied::Busy => "what it is about is busy",
+            Applied::Yes | Applied::Unknown => "nobody here knows yet what it is about",
+        }))
     }
 
     async fn keep_raw(

@@ -1,15 +1,14 @@
 //! `dev`: everything up on this machine, with stand-in platforms and a session to begin with.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+mod stand_ins;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use sandbox::Sandbox;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+pub use stand_ins::Platforms;
 
 use crate::{
     cloud::{self, Cloud},
@@ -26,6 +25,8 @@ pub struct DevOptions {
     pub platforms: Option<PathBuf>,
     /// Template parameters that differ from their defaults.
     pub parameters: BTreeMap<String, String>,
+    /// The stack's name; unique within the cloud.
+    pub name: String,
 }
 
 impl Default for DevOptions {
@@ -34,94 +35,8 @@ impl Default for DevOptions {
             port: 3000,
             platforms: None,
             parameters: BTreeMap::new(),
+            name: "passerelle-dev".to_owned(),
         }
-    }
-}
-
-/// Which stand-ins to use; the content of the `--platforms` file.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Platforms {
-    /// Host pattern to loopback base URL: every function's `HOST_OVERRIDES`.
-    pub host_overrides: BTreeMap<String, String>,
-    /// App credentials by platform: the value of the platforms secret.
-    pub platforms: BTreeMap<String, Value>,
-    /// Redirect URIs as registered, by platform.
-    #[serde(default)]
-    pub redirect_uris: BTreeMap<String, Vec<String>>,
-    /// Origins of https redirect URIs, and where the local gateway serves them.
-    #[serde(default)]
-    pub served_at: BTreeMap<String, String>,
-}
-
-impl Platforms {
-    /// Reads a `--platforms` file.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_slice(&text)
-            .with_context(|| format!("{} is not understood", path.display()))
-    }
-
-    /// The sandbox's own first TikTok app, its webhooks sent to `api_url`.
-    pub async fn sandbox(api_url: &str) -> Result<(Self, Sandbox)> {
-        let mut config = sandbox::Config::demo();
-        let app = config
-            .tiktok
-            .apps
-            .first_mut()
-            .context("the sandbox has no app")?;
-        app.webhook_url = Some(format!("{api_url}/webhooks/tiktok"));
-        // An app that has not passed TikTok's audit could post to private accounts only.
-        app.audited = true;
-        let tiktok = json!({"client_key": app.client_key, "client_secret": app.client_secret});
-        let web = app
-            .web_redirect_uris
-            .first()
-            .and_then(|uri| url::Url::parse(uri).ok());
-        // TikTok has a flow for web redirects and one for loopback redirects: both are registered.
-        let own = format!("{api_url}/oauth/tiktok/callback");
-        let both = app
-            .web_redirect_uris
-            .first()
-            .cloned()
-            .into_iter()
-            .chain([own])
-            .rev()
-            .collect();
-        let served_at = web
-            .map(|uri| (uri.origin().ascii_serialization(), api_url.to_owned()))
-            .into_iter()
-            .collect();
-        let sandbox = Sandbox::start(config).await?;
-        let platforms = Self {
-            host_overrides: sandbox.host_overrides(),
-            platforms: BTreeMap::from([("tiktok".to_owned(), tiktok)]),
-            redirect_uris: BTreeMap::from([("tiktok".to_owned(), both)]),
-            served_at,
-        };
-        Ok((platforms, sandbox))
-    }
-
-    /// The redirect URIs that the app has registered with a platform, as far as is known: what the
-    /// demo walks one after the other. The first is the deployment's own loopback address, unless
-    /// the file names others.
-    pub fn redirect_uris(&self, platform: &str, api_url: &str) -> Vec<String> {
-        let own = format!("{api_url}/oauth/{platform}/callback");
-        match self.redirect_uris.get(platform) {
-            Some(named) if !named.is_empty() => named.clone(),
-            _ => {
-                let set = self
-                    .platforms
-                    .get(platform)
-                    .and_then(|app| app["redirect_uri"].as_str());
-                vec![set.map_or(own, str::to_owned)]
-            }
-        }
-    }
-
-    /// The value of every function's `HOST_OVERRIDES`.
-    pub fn overrides(&self) -> String {
-        json!(self.host_overrides).to_string()
     }
 }
 
@@ -141,6 +56,10 @@ impl Dev {
     pub async fn start(options: DevOptions) -> Result<Self> {
         let root = cloud::project_root()?;
         let door = Door::bind(options.port).await?;
+        if let Some(path) = &options.platforms {
+            // A file that cannot be used is told before the first start downloads anything.
+            Platforms::read(path, &door.url())?;
+        }
         let cloud = Cloud::start(&root).await?;
         // The launcher has built the functions beside this program.
         Self::start_in(&cloud, door, crate::stack::default_binaries(), options).await
@@ -154,15 +73,19 @@ impl Dev {
         options: DevOptions,
     ) -> Result<Self> {
         let (platforms, sandbox) = match &options.platforms {
-            Some(path) => (Platforms::read(path)?, None),
+            Some(path) => (Platforms::read(path, &door.url())?, None),
             None => {
                 let (platforms, sandbox) = Platforms::sandbox(&door.url()).await?;
                 (platforms, Some(sandbox))
             }
         };
         let mut stack_options =
-            StackOptions::new("passerelle-dev").env("HOST_OVERRIDES", &platforms.overrides());
+            StackOptions::new(&options.name).env("HOST_OVERRIDES", &platforms.overrides());
         stack_options.parameters = options.parameters;
+        if let (Some(_), Some(base)) = (&options.platforms, platforms.public_base()) {
+            let parameter = stack_options.parameters.entry("PublicBaseUrl".to_owned());
+            parameter.or_insert(base);
+        }
         stack_options.binaries = binaries;
         stack_options.schedules = true;
         let stack = Stack::start_behind(cloud, door, stack_options).await?;
@@ -240,8 +163,13 @@ impl Dev {
             Some(sandbox) => format!("{} (stand-in)", sandbox.base_url()),
             None => "as the --platforms file says".to_owned(),
         };
+        // A stand-in that is not ours must be told where to send them.
+        let names = self.platforms.platforms.keys();
+        let webhooks: String = names
+            .map(|name| format!("  webhooks   {api}/webhooks/{name}\n"))
+            .collect();
         Ok(format!(
-            "\n  API        {api}\n  JWT        {token}\n             (of the sample user: connections, posts)\n  service    {service}\n             (of a backend: POST /v1/sessions, or with Passerelle-User)\n  session    {link}\n  platforms  {platforms}\n  \
+            "\n  API        {api}\n  JWT        {token}\n             (of the sample user: connections, posts)\n  service    {service}\n             (of a backend: POST /v1/sessions, or with Passerelle-User)\n  session    {link}\n  platforms  {platforms}\n{webhooks}  \
              logs       {logs}\n  stop       Ctrl-C\n\n"
         ))
     }

@@ -51,7 +51,12 @@ pub struct ConsentRequest<'a> {
 #[derive(Debug)]
 pub enum CallbackAnswer {
     /// With a code.
-    Code(Secret),
+    Code {
+        /// The code, percent-decoded once.
+        code: Secret,
+        /// The scopes that were granted, where the platform tells them here.
+        granted: Option<Vec<String>>,
+    },
     /// Without one.
     Refused(Refusal),
 }
@@ -74,6 +79,9 @@ pub struct CodeGrant {
     pub redirect_uri: String,
     /// The same as on the consent page.
     pub verifier: Option<Secret>,
+    /// The scopes that hold where the token's answer names none: those told on the way back, else
+    /// those that were asked for (RFC 6749 §5.1).
+    pub scopes: Vec<String>,
 }
 
 /// The exchange as a machine: call [`Connect::next`] with no answer first, then with the answer to

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use domain::Timestamp;
 use http::{Request, Response};
 
+use crate::RateHeaders;
+
 /// Whether a request may be sent again when its answer is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
@@ -32,4 +34,11 @@ pub struct Answer<'a> {
     pub response: &'a Response<Bytes>,
     /// The instant just before the request was sent.
     pub sent_at: Timestamp,
+}
+
+impl Answer<'_> {
+    /// When the next call may be made, where the answer's headers say that it must wait.
+    pub fn wait_until(&self) -> Option<Timestamp> {
+        RateHeaders::read(self.response.headers(), self.sent_at).wait_until()
+    }
 }

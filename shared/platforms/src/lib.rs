@@ -9,6 +9,7 @@ mod app;
 mod authorize;
 mod call;
 mod publish;
+mod rate;
 mod refresh;
 mod webhook;
 
@@ -22,6 +23,7 @@ pub use authorize::{
 };
 pub use call::{Answer, Call, Repeat};
 pub use publish::{Action, Finish, Job, MediaInfo, PostDraft, Publish, State, Upload, Violation};
+pub use rate::RateHeaders;
 pub use refresh::{Refresh, RefreshPolicy, Revoke};
 pub use webhook::{Handshake, Unverified, Verified, Webhook};
 

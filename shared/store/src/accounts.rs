@@ -32,6 +32,10 @@ pub struct AccountHolders {
     /// While a revoke of the account is on its way to the platform, nobody may connect it.
     #[serde(default)]
     pub revoking_until: Timestamp,
+    /// When the platform last ended, or was told to end, the app's access to the account: tokens that
+    /// were issued before are dead.
+    #[serde(default)]
+    pub revoked_at: Timestamp,
 }
 
 /// The table of accounts.
@@ -39,6 +43,11 @@ pub struct AccountHolders {
 pub struct Accounts(Table);
 
 impl AccountHolders {
+    /// Whether anything was ever noted of the account.
+    pub fn is_known(&self) -> bool {
+        self.version > 0 || self.revoked_at > Timestamp::default()
+    }
+
     /// Every connection to the account.
     pub fn holders(&self) -> Vec<(UserId, ConnectionId)> {
         self.holders
@@ -63,18 +72,22 @@ impl Accounts {
         }))
     }
 
-    /// Joins the holders; refused while a revoke is on its way, since it would end the new tokens.
+    /// Joins the holders with tokens issued at `issued_at`; refused while a revoke is on its way, and
+    /// for good if the account's access was ended since they were issued.
     pub(crate) fn join(
         &self,
         account_key: &str,
         user: &UserId,
         connection: &ConnectionId,
+        issued_at: Timestamp,
         now: Timestamp,
     ) -> Result<Update, StoreError> {
         Change::new()
             .add_member("holders", &holder(user, connection))
             .add_number("version", 1)
             .when("attribute_not_exists(#revoking_until) OR #revoking_until <= :now")
+            .when("attribute_not_exists(#revoked_at) OR #revoked_at < :issued")
+            .bind("issued", value(issued_at))
             .bind("now", value(now))
             .in_transaction(&self.0.name, key([("account_key", account_key)]))
     }
@@ -117,9 +130,38 @@ impl Accounts {
         Ok(matches!(done, Written::Done(_)))
     }
 
-    /// Lets new connections in again.
-    pub async fn unbar(&self, account_key: &str, attempt: &AttemptId) -> Result<(), StoreError> {
-        let change = Change::new().remove(["revoking_until"]);
+    /// Lets new connections in again, if the bar until `until` still stands. `revoked_at` notes that
+    /// the platform was told to end the account's access by then.
+    pub async fn unbar(
+        &self,
+        account_key: &str,
+        until: Timestamp,
+        revoked_at: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<(), StoreError> {
+        let change = Change::new()
+            .set("revoked_at", value(revoked_at))
+            .remove(["revoking_until"])
+            .when("#revoking_until = :mine")
+            .bind("mine", value(until));
+        let _: Written<AccountHolders, _> = self
+            .0
+            .change(key([("account_key", account_key)]), change, attempt)
+            .await?;
+        Ok(())
+    }
+
+    /// Notes that the platform ended the account's access at this instant.
+    pub async fn revoked(
+        &self,
+        account_key: &str,
+        at: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<(), StoreError> {
+        let change = Change::new()
+            .set("revoked_at", value(at))
+            .when("attribute_not_exists(#revoked_at) OR #revoked_at < :at")
+            .bind("at", value(at));
         let _: Written<AccountHolders, _> = self
             .0
             .change(key([("account_key", account_key)]), change, attempt)

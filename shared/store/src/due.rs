@@ -25,25 +25,45 @@ pub fn shard_of(id: &str) -> String {
     shard_name(u32::try_from(hash % u64::from(SHARDS)).unwrap_or(0))
 }
 
+/// The name of the shard that is looked at in place `place` of a run that begins at `first`: runs
+/// begin at different shards, so that none is always the last.
+pub fn turn(first: i64, place: u32) -> String {
+    let first = u32::try_from(first.rem_euclid(i64::from(SHARDS))).unwrap_or(0);
+    shard_name((first + place) % SHARDS)
+}
+
 /// The name of shard number `shard`.
 pub fn shard_name(shard: u32) -> String {
     format!("s{shard}")
 }
 
 impl Table {
-    /// The rows of one shard that are due at `now`, the most overdue first, at most `limit`. An
-    /// index lags by some milliseconds: who acts on a row does so under a condition on the item.
+    /// The rows of one shard that are due at `now` and that `keep` wants, the most overdue first, at
+    /// most `limit`. An index lags by some milliseconds: who acts on a row does so under a condition
+    /// on the item. A row that this version cannot read (it may be a later version's) holds up no
+    /// other.
     pub(crate) async fn due_rows<T: DeserializeOwned>(
         &self,
         shard: &str,
         now: Timestamp,
         limit: i32,
+        keep: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, StoreError> {
-        let items = self.due_items(shard, now, limit).await?;
-        items
-            .into_iter()
-            .map(|item| item::read(&self.name, item))
-            .collect()
+        let wanted = usize::try_from(limit).unwrap_or(0);
+        let mut rows = Vec::new();
+        let mut from = None;
+        loop {
+            let (items, next) = self.due_page(shard, now, limit, from).await?;
+            let read = items
+                .into_iter()
+                .filter_map(|item| item::read(&self.name, item).ok());
+            rows.extend(read.filter(&keep));
+            from = next;
+            if from.is_none() || rows.len() >= wanted {
+                rows.truncate(wanted);
+                return Ok(rows);
+            }
+        }
     }
 
     /// The same where the index holds keys alone.
@@ -54,40 +74,31 @@ impl Table {
         limit: i32,
         keys: &[&str],
     ) -> Result<Vec<DueKey>, StoreError> {
-        let items = self.due_items(shard, now, limit).await?;
+        let (items, _) = self.due_page(shard, now, limit, None).await?;
         Ok(items.iter().map(|item| due_key(item, keys)).collect())
     }
 
-    async fn due_items(
+    async fn due_page(
         &self,
         shard: &str,
         now: Timestamp,
         limit: i32,
-    ) -> Result<Vec<Item>, StoreError> {
-        let wanted = usize::try_from(limit).unwrap_or(0);
-        let mut items: Vec<Item> = Vec::new();
-        let mut from = None;
-        loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.name)
-                .index_name("due")
-                .key_condition_expression("due_shard = :shard AND due_at <= :now")
-                .expression_attribute_values(":shard", AttributeValue::S(shard.to_owned()))
-                .expression_attribute_values(":now", AttributeValue::N(now.millis().to_string()))
-                .limit(limit)
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| StoreError::unavailable(&error))?;
-            items.extend(answer.items.unwrap_or_default());
-            from = answer.last_evaluated_key;
-            if from.is_none() || items.len() >= wanted {
-                items.truncate(wanted);
-                return Ok(items);
-            }
-        }
+        from: Option<Item>,
+    ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name("due")
+            .key_condition_expression("due_shard = :shard AND due_at <= :now")
+            .expression_attribute_values(":shard", AttributeValue::S(shard.to_owned()))
+            .expression_attribute_values(":now", AttributeValue::N(now.millis().to_string()))
+            .limit(limit)
+            .set_exclusive_start_key(from)
+            .send()
+            .await
+            .map_err(|error| StoreError::unavailable(&error))?;
+        Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key))
     }
 }
 

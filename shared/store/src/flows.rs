@@ -231,6 +231,11 @@ impl Flows {
             .set("expires_at", value(now))
             .remove(["grant", "due_at", "due_shard", "sealed_verifier"])
             .when("attribute_exists(#flow_id) AND attribute_not_exists(#confirmed_at)")
+            // What is owed was read out of the grant: it must be the one that stands.
+            .when(match flow.grant {
+                Some(_) => "attribute_exists(#grant)",
+                None => "attribute_not_exists(#grant)",
+            })
             .in_transaction(&self.0.name, key([("flow_id", flow.flow_id.as_str())]))?;
         let mut transaction = Transaction::new(attempt).update(update);
         for pending in owed {

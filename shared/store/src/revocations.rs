@@ -137,6 +137,21 @@ impl Revocations {
         )
     }
 
+    /// Keeps a bundle that was renewed for its own revocation.
+    pub async fn renewed(
+        &self,
+        row: &PendingRevocation,
+        sealed: &Sealed,
+        attempt: &AttemptId,
+    ) -> Result<(), StoreError> {
+        let change = Change::new()
+            .set("sealed", value(sealed))
+            .when("attribute_exists(#revocation_id)");
+        let key = key([("revocation_id", row.revocation_id.as_str())]);
+        let _: Written<PendingRevocation, _> = self.0.change(key, change, attempt).await?;
+        Ok(())
+    }
+
     /// Ends the row, and notes the outcome at the connection unless that was made again.
     pub async fn settle(
         &self,
@@ -151,13 +166,19 @@ impl Revocations {
             .build()
             .map_err(|error| malformed(&self.0.name, &error))?;
         if let Some((user, connection)) = &row.connection {
-            let noted = Transaction::new(attempt)
-                .delete(delete)
-                .update(connections.revoked(user, connection, outcome)?)
-                .run(&self.0.client)
-                .await?;
-            if noted == Transacted::Done {
-                return Ok(());
+            // The token makes a repeated transaction one; a conflict is tried again with the same.
+            for _ in 0..4 {
+                let noted = Transaction::new(attempt.clone())
+                    .delete(delete.clone())
+                    .update(connections.revoked(user, connection, outcome)?)
+                    .run(&self.0.client)
+                    .await?;
+                match noted {
+                    Transacted::Done => return Ok(()),
+                    Transacted::Conflict => {}
+                    // Connected again in the meantime: there is nothing to note.
+                    Transacted::Refused(_) => break,
+                }
             }
         }
         self.0

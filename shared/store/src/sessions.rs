@@ -38,7 +38,26 @@ pub struct SessionLink {
     /// Set when a browser pressed the button.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_at: Option<Timestamp>,
+    /// Hash of the cookie of the browser that pressed it, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_by: Option<String>,
 }
+
+impl SessionLink {
+    /// Whether the browser with this cookie hash may press the button: nobody did, or this browser
+    /// did a moment ago and its answer may have got lost (a double click aborts the first one).
+    pub fn may_be_spent_by(&self, browser: &str, now: Timestamp) -> bool {
+        match self.spent_at {
+            None => true,
+            Some(at) => {
+                self.spent_by.as_deref() == Some(browser) && now < at.plus_secs(AGAIN_SECONDS)
+            }
+        }
+    }
+}
+
+/// For so long the browser that spent a link may spend it again.
+const AGAIN_SECONDS: i64 = 60;
 
 /// A browser that pressed the button.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,11 +117,12 @@ impl Sessions {
         Ok(link.filter(|link| link.expires_at > now))
     }
 
-    /// Spends the link and opens the browser's session, together; `false` if the link was spent or
+    /// Spends the link for the browser with this cookie hash and opens the browser's session, together; `false` if the link was spent or
     /// has expired in the meantime.
     pub async fn spend(
         &self,
         link: &SessionLink,
+        by: &str,
         session: &BrowserSession,
         now: Timestamp,
         attempt: AttemptId,
@@ -110,10 +130,11 @@ impl Sessions {
         let table = &self.0.name;
         let spend = Change::new()
             .set("spent_at", value(now))
-            .when(
-                "attribute_exists(#id) AND attribute_not_exists(#spent_at) AND #expires_at > :now",
-            )
+            .set("spent_by", item::text(by))
+            .when("attribute_exists(#id) AND #expires_at > :now")
+            .when("attribute_not_exists(#spent_at) OR (#spent_by = :spent_by AND #spent_at > :lately)")
             .bind("now", value(now))
+            .bind("lately", value(now.plus_secs(-AGAIN_SECONDS)))
             .in_transaction(table, key([("id", &link_id(&link.hash))]))?;
         let id = browser_id(&session.hash);
         let row = item::write(

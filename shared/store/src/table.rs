@@ -14,6 +14,9 @@ use crate::{StoreError, Written};
 /// The attribute in which an item remembers the last conditional write.
 const ATTEMPT: &str = "attempt";
 
+/// How often a write that meets a transaction on the same item is tried.
+const CONFLICT_TRIES: usize = 4;
+
 /// The DynamoDB client and one table's name: what every table type holds.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
@@ -71,11 +74,29 @@ impl Table {
         attempt: &AttemptId,
     ) -> Result<Written<T, Option<T>>, StoreError> {
         let change = change.set(ATTEMPT, item::text(attempt.as_str()));
+        let mut error = None;
+        for _ in 0..CONFLICT_TRIES {
+            match self.change_once(&key, &change, attempt).await? {
+                Ok(written) => return Ok(written),
+                Err(conflict) => error = Some(conflict),
+            }
+        }
+        Err(error.unwrap_or_else(|| StoreError::Unavailable("conflict".to_owned())))
+    }
+
+    /// One try; the inner error is a transaction on the same item at the same moment, which the SDK
+    /// does not try again.
+    async fn change_once<T: DeserializeOwned>(
+        &self,
+        key: &Item,
+        change: &Change,
+        attempt: &AttemptId,
+    ) -> Result<Result<Written<T, Option<T>>, StoreError>, StoreError> {
         let result = self
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(key))
+            .set_key(Some(key.clone()))
             .update_expression(change.expression())
             .set_condition_expression(change.condition())
             .set_expression_attribute_names(change.names())
@@ -87,25 +108,27 @@ impl Table {
         let error = match result {
             Ok(answer) => {
                 let item = answer.attributes.unwrap_or_default();
-                return Ok(Written::Done(item::read(&self.name, item)?));
+                return Ok(Ok(Written::Done(item::read(&self.name, item)?)));
             }
             Err(error) => error,
         };
-        let Some(UpdateItemError::ConditionalCheckFailedException(refused)) =
-            error.as_service_error()
-        else {
-            return Err(StoreError::unavailable(&error));
+        let refused = match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => refused,
+            Some(UpdateItemError::TransactionConflictException(_)) => {
+                return Ok(Err(StoreError::unavailable(&error)));
+            }
+            _ => return Err(StoreError::unavailable(&error)),
         };
         let Some(old) = refused.item().cloned() else {
-            return Ok(Written::Refused(None));
+            return Ok(Ok(Written::Refused(None)));
         };
         let ours = old.get(ATTEMPT) == Some(&AttributeValue::S(attempt.as_str().to_owned()));
         let old = item::read(&self.name, old)?;
-        Ok(if ours {
+        Ok(Ok(if ours {
             Written::Done(old)
         } else {
             Written::Refused(Some(old))
-        })
+        }))
     }
 
     /// The items of one partition in the order of their sort key, from after `after`; with the sort

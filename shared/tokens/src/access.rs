@@ -55,7 +55,9 @@ impl Tokens {
             }
             _ => at,
         };
-        self.note_use(&at).await?;
+        if let Err(error) = self.note_use(&at).await {
+            tracing::warn!(connection.id = %at.connection_id, error = %error, "a use was not noted");
+        }
         let bundle = self.open_bundle(&at).await?;
         Ok(Access {
             connection: at,
@@ -80,6 +82,13 @@ impl Tokens {
     }
 
     async fn renew(&self, apps: &Apps, at: Connection) -> Result<Connection, AccessError> {
+        // A refresh that failed is not tried again by every caller: the connection waits its turn.
+        if let Some(due) = at.due_at.filter(|due| at.failures > 0 && *due > self.now()) {
+            let fault = at
+                .last_fault
+                .unwrap_or_else(|| Fault::new(FaultKind::PlatformDown));
+            return Err(AccessError::Later(fault.until(due)));
+        }
         let version = at.token_version;
         let (user, connection) = (at.user_id.clone(), at.connection_id.clone());
         match self.refresh_at(apps, at, Why::Wanted).await? {
@@ -136,7 +145,8 @@ impl Tokens {
     /// An idle connection that is used again is kept fresh from now on.
     async fn note_use(&self, at: &Connection) -> Result<(), TokensError> {
         let now = self.now();
-        if now.since(at.used_at) < USE_NOTED_EVERY {
+        // While refreshes fail, the due time is the next try's and stays.
+        if now.since(at.used_at) < USE_NOTED_EVERY || at.failures > 0 {
             return Ok(());
         }
         let due = self.due(at, now);

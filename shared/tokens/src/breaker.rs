@@ -105,7 +105,7 @@ impl Tokens {
     }
 
     fn breakers(&self) -> std::sync::MutexGuard<'_, BreakerCache> {
-        self.0
+        self.inner
             .breakers
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)

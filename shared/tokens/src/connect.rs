@@ -1,14 +1,15 @@
 //! From a code to a connection: the exchange, the sealed wait for the creator, the confirmation.
 
 use domain::{
-    Account, ConnectionId, Event, EventId, EventKind, Fault, FaultKind, TokenBundle, missing_scopes,
+    Account, ConnectionId, Event, EventId, EventKind, Fault, FaultKind, Timestamp, TokenBundle,
+    missing_scopes,
 };
 use platforms::{Answer, App, Authorize, CodeGrant, Linked, Step};
 use serde_json::json;
 use store::connections::{Confirmed as Stored, NewTokens};
 use store::flows::Grant;
 use store::{Connection, Flow};
-use vault::Sealed;
+use vault::{Sealed, SealingKey};
 
 use crate::due::Life;
 use crate::{Tokens, TokensError};
@@ -34,7 +35,10 @@ pub enum ConfirmError {
     /// The chosen account is not among those that the consent opened.
     #[error("no such account in this flow")]
     NoSuchAccount,
-    /// The account is being revoked just now; in a minute it works.
+    /// The account's access was ended since the consent: the creator must start again.
+    #[error("the tokens were ended before they were confirmed")]
+    Revoked,
+    /// The account is being revoked just now; in a minute it is known whether these tokens live.
     #[error("the account is being disconnected just now")]
     Barred,
     /// Trouble of our own.
@@ -75,12 +79,24 @@ impl Tokens {
         Err(Fault::new(FaultKind::OurBug))
     }
 
-    /// Seals what an exchange brought into the flow, to wait for the creator.
-    pub async fn seal_grant(&self, flow: &Flow, linked: &[Linked]) -> Result<Grant, TokensError> {
-        let key = self.parts().vault.new_key(flow.flow_id.as_str()).await?;
+    /// The key for sealing what an exchange will bring. Obtain it before the exchange: a code works
+    /// once, so nothing that can fail should stand between its tokens and the table.
+    pub async fn grant_key(&self, flow: &Flow) -> Result<SealingKey, TokensError> {
+        Ok(self.parts().vault.new_key(flow.flow_id.as_str()).await?)
+    }
+
+    /// Seals what an exchange that began at `issued_at` brought into the flow, to wait for the
+    /// creator. No await.
+    pub fn seal_grant(
+        &self,
+        flow: &Flow,
+        key: &SealingKey,
+        linked: &[Linked],
+        issued_at: Timestamp,
+    ) -> Result<Grant, TokensError> {
         let keys = [flow.flow_id.as_str()];
         let bundles: Vec<&TokenBundle> = linked.iter().map(|one| &one.bundle).collect();
-        let sealed = self.seal_as(&key, &flow.place(&keys, GRANT), &bundles)?;
+        let sealed = self.seal_as(key, &flow.place(&keys, GRANT), &bundles)?;
         let accounts = linked.iter().map(|one| one.account.clone()).collect();
         let scopes = linked
             .first()
@@ -90,7 +106,7 @@ impl Tokens {
             accounts,
             scopes,
             sealed,
-            issued_at: self.now(),
+            issued_at,
         })
     }
 
@@ -157,11 +173,20 @@ impl Tokens {
                     return Ok(Confirmed { connection });
                 }
                 Stored::FlowOver => return Err(ConfirmError::FlowOver),
-                Stored::AccountBarred => return Err(ConfirmError::Barred),
+                Stored::AccountBarred => return Err(self.barred(account, grant).await),
                 Stored::RowMoved | Stored::Conflict => {}
             }
         }
         Err(TokensError::Contended.into())
+    }
+
+    /// Why an account could not be joined.
+    async fn barred(&self, account: &Account, grant: &Grant) -> ConfirmError {
+        match self.parts().accounts.get(&account.key()).await {
+            Ok(holders) if holders.revoked_at >= grant.issued_at => ConfirmError::Revoked,
+            Ok(_) => ConfirmError::Barred,
+            Err(error) => TokensError::from(error).into(),
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one row out of several sources")]

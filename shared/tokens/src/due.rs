@@ -67,7 +67,11 @@ fn idle_due(policy: &RefreshPolicy, life: &Life) -> Option<(Timestamp, Duration)
     let at_most = life.issued_at + policy.idle_at_most;
     let span = at_most.since(life.issued_at);
     let due = match life.refresh_expires_at {
-        Some(end) => (end - policy.idle_margin).min(at_most).max(life.issued_at),
+        // Never before half of what is left: a life shorter than the margin would be due at once,
+        // again and again.
+        Some(end) => (end - policy.idle_margin)
+            .max(life.issued_at + end.since(life.issued_at) / 2)
+            .min(at_most),
         None => at_most,
     };
     // Nothing to keep alive where the access token itself never ends.
@@ -140,6 +144,12 @@ mod tests {
             (18 * DAY..=20 * DAY).contains(&at),
             "thirty days before the refresh token: {at}"
         );
+    }
+
+    #[test]
+    fn a_refresh_token_shorter_than_the_margin_is_not_due_at_once() {
+        let at = due(&policy(), &life(Some(2 * HOUR), Some(20 * DAY)), 8 * DAY).unwrap();
+        assert!((9 * DAY..=10 * DAY).contains(&at), "{at}");
     }
 
     #[test]

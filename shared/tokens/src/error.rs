@@ -18,6 +18,9 @@ pub enum TokensError {
     /// Renewed tokens could neither be written nor queued: they are lost if this process ends.
     #[error("renewed tokens could be kept nowhere")]
     NotKept,
+    /// This process ends too soon to keep what a refresh would bring: somebody else does it.
+    #[error("too little time is left to refresh a token")]
+    NoTimeLeft,
     /// What was opened is not a token bundle.
     #[error("what was sealed is not a token bundle")]
     NotABundle,

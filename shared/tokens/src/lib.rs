@@ -37,7 +37,10 @@ pub use rescue::{RescueMessage, Rescued};
 /// What the token protocols need of the outside. A function builds it with the tables that its
 /// policy lets it touch.
 #[derive(Clone)]
-pub struct Tokens(Arc<Inner>);
+pub struct Tokens {
+    inner: Arc<Inner>,
+    deadline: Option<Timestamp>,
+}
 
 /// The parts of [`Tokens`].
 pub struct Parts {
@@ -90,55 +93,68 @@ struct Inner {
 impl Tokens {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner {
-            parts,
-            breakers: Mutex::default(),
-        }))
+        Self {
+            deadline: None,
+            inner: Arc::new(Inner {
+                parts,
+                breakers: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The same for a process that ends at `deadline`: no refresh is begun whose tokens could not be
+    /// kept by then.
+    #[must_use]
+    pub fn until(&self, deadline: Timestamp) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            deadline: Some(deadline),
+        }
     }
 
     /// The connections.
     pub fn connections(&self) -> &Connections {
-        &self.0.parts.connections
+        &self.inner.parts.connections
     }
 
     /// The way out to platforms.
     pub fn transport(&self) -> &Transport {
-        &self.0.parts.transport
+        &self.inner.parts.transport
     }
 
     /// Sealing and opening.
     pub fn vault(&self) -> &Vault {
-        &self.0.parts.vault
+        &self.inner.parts.vault
     }
 
     /// The clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.0.parts.clock
+        &self.inner.parts.clock
     }
 
     /// Chance.
     pub fn entropy(&self) -> &Arc<dyn Entropy> {
-        &self.0.parts.entropy
+        &self.inner.parts.entropy
     }
 
     /// The longest that one request to a platform takes.
     pub fn http_timeout(&self) -> Duration {
-        self.0.parts.timing.http_timeout
+        self.inner.parts.timing.http_timeout
     }
 
     fn parts(&self) -> &Parts {
-        &self.0.parts
+        &self.inner.parts
     }
 
     fn now(&self) -> Timestamp {
-        self.0.parts.clock.now()
+        self.inner.parts.clock.now()
     }
 
     fn attempt(&self) -> AttemptId {
-        AttemptId::new(self.now(), &*self.0.parts.entropy)
+        AttemptId::new(self.now(), &*self.inner.parts.entropy)
     }
 
     fn holder(&self) -> Holder {
-        Holder::new(self.now(), &*self.0.parts.entropy)
+        Holder::new(self.now(), &*self.inner.parts.entropy)
     }
 }

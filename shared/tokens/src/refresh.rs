@@ -22,6 +22,10 @@ use vault::SealingKey;
 use crate::due::Life;
 use crate::{Tokens, TokensError, backoff};
 
+/// The longest that keeping renewed tokens may take, table and rescue queue together. A refresh that
+/// could not be kept in the time that its process has left is not begun.
+pub(crate) const KEEPING: Duration = Duration::from_secs(10);
+
 /// One due connection, as `token-refresh` queues it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshMessage {
@@ -149,6 +153,13 @@ impl Tokens {
             return Err(TokensError::NotConfigured);
         };
         let policy = refresh.policy();
+        let needed = policy.timeout.min(self.parts().timing.http_timeout) + KEEPING;
+        if self
+            .deadline
+            .is_some_and(|deadline| self.now() + needed >= deadline)
+        {
+            return Err(TokensError::NoTimeLeft);
+        }
         if let Some((fault, at)) = self.breaker(platform).await? {
             return Ok(Refreshed::Later { fault, at });
         }
@@ -333,10 +344,18 @@ impl Tokens {
             };
             return self.give_up(held, reason, &fault).await;
         }
+        if fault.kind == FaultKind::OurBug {
+            tracing::error!(
+                connection.id = %held.at.connection_id,
+                platform = %held.at.platform,
+                fault = %fault,
+                "the platform answered a refresh in a way that is not known"
+            );
+        }
         let at = if fault.kind.concerns_app() {
-            let until = self.trip(held.at.platform, &fault).await?;
+            // The lease goes back first: one that runs out makes its next holder suspect a lost token.
             self.release(held, fault.clone(), spent, false).await?;
-            until
+            self.trip(held.at.platform, &fault).await?
         } else {
             self.release(held, fault.clone(), spent, true).await?
         };

@@ -13,7 +13,10 @@ use vault::Sealed;
 use crate::{Refreshed, Tokens, TokensError};
 
 /// Pauses before each further try of the write.
-const TRIES_MS: [u64; 4] = [0, 50, 200, 600];
+const TRIES_MS: [u64; 3] = [0, 100, 400];
+/// The longest that one try may take: a table that hangs must not keep the rescue queue waiting. All
+/// of it stays within [`crate::refresh::KEEPING`].
+const ONE_TRY: Duration = Duration::from_millis(1_500);
 
 /// A renewed bundle in the rescue queue: sealed for the row and version that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,19 +62,23 @@ impl Tokens {
                 if pause > 0 {
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
-                match self
+                let tried = self
                     .parts()
                     .connections
-                    .commit(at, holder, commit, &attempt)
-                    .await
-                {
-                    Ok(Written::Done(at)) => return Ok(Written::Done(Some(at))),
-                    Ok(Written::Refused(standing)) => return Ok(Written::Refused(standing)),
-                    Err(error) => tracing::warn!(
+                    .commit(at, holder, commit, &attempt);
+                match tokio::time::timeout(ONE_TRY, tried).await {
+                    Ok(Ok(Written::Done(at))) => return Ok(Written::Done(Some(at))),
+                    Ok(Ok(Written::Refused(standing))) => return Ok(Written::Refused(standing)),
+                    Ok(Err(error)) => tracing::warn!(
                         connection.id = %at.connection_id,
                         error = %error,
                         round,
                         "renewed token not written yet"
+                    ),
+                    Err(_) => tracing::warn!(
+                        connection.id = %at.connection_id,
+                        round,
+                        "renewed token not written yet: the table does not answer"
                     ),
                 }
             }
@@ -134,6 +141,23 @@ impl Tokens {
         standing: Option<Connection>,
     ) -> Result<Refreshed, TokensError> {
         tracing::warn!(connection.id = %at.connection_id, "a refresh outlived its lease");
+        match self.settle_fence(at, commit, bundle, standing).await {
+            Ok(ended) => Ok(ended),
+            // The bundle may be the only living one: it must not end with this process.
+            Err(error) => {
+                self.send_to_rescue(at, commit).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn settle_fence(
+        &self,
+        at: &Connection,
+        commit: &Commit,
+        bundle: &TokenBundle,
+        standing: Option<Connection>,
+    ) -> Result<Refreshed, TokensError> {
         let Some(mut standing) = standing else {
             self.owe_revocation(at, bundle).await?;
             return Ok(Refreshed::Absent);

@@ -1,7 +1,7 @@
 //! Telling a platform that a connection ended: once at least, for 24 hours at most, and never while
 //! another connection holds the account.
 
-use domain::{Account, ConnectionStatus, Platform, Revocation, TokenBundle};
+use domain::{Account, ConnectionStatus, FaultKind, Platform, Revocation, TokenBundle};
 use platforms::{Answer, Apps, Linked};
 use store::{Connection, PendingRevocation};
 
@@ -12,6 +12,13 @@ use crate::{Refreshed, Tokens, TokensError, backoff};
 const GIVE_UP_SECONDS: i64 = 24 * 3_600;
 /// How long one try may take: nobody else tries, and nobody connects the account, in the meantime.
 const TRY_SECONDS: i64 = 45;
+
+/// How renewing a token for its own revocation ended.
+enum Renewed {
+    Yes(TokenBundle),
+    GrantDead,
+    NotNow,
+}
 
 impl Tokens {
     /// Tries one revocation that is owed. Settled ones are no error.
@@ -30,7 +37,9 @@ impl Tokens {
         if self.held_by_living(&holders).await? {
             return self.settle(&row, Revocation::KeptForOtherConnections).await;
         }
-        // From here until the answer nobody may connect the account: a revoke ends all of its grants.
+        // From here until the answer nobody may connect the account: a revoke ends all of its grants,
+        // those included that still wait for their creator.
+        let key = &row.account_key;
         if !parts
             .accounts
             .bar(&holders, self.now(), busy_until, &self.attempt())
@@ -39,14 +48,19 @@ impl Tokens {
             return Ok(());
         }
         let outcome = self.open_and_send(apps, &row).await;
-        parts
+        if let Err(error) = parts
             .accounts
-            .unbar(&row.account_key, &self.attempt())
-            .await?;
-        match outcome? {
-            Some(outcome) => self.settle(&row, outcome).await,
-            None if self.now() >= row.give_up_at => self.settle(&row, Revocation::Failed).await,
-            None => Ok(()),
+            .unbar(key, busy_until, self.now(), &self.attempt())
+            .await
+        {
+            // The bar runs out by itself.
+            tracing::warn!(platform = %row.platform, error = %error, "an account stayed barred");
+        }
+        match outcome {
+            Ok(Some(outcome)) => self.settle(&row, outcome).await,
+            _ if self.now() >= row.give_up_at => self.settle(&row, Revocation::Failed).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -58,10 +72,16 @@ impl Tokens {
         at: &Connection,
     ) -> Result<Option<PendingRevocation>, TokensError> {
         let can = platforms::revoke(at.platform).is_some() && apps.get(at.platform).is_some();
-        if !can || at.sealed.is_none() || at.status != ConnectionStatus::Active {
+        let dead = at.expires_at.is_some_and(|end| end <= self.now());
+        // A connection that needs its creator may still hold an access token that lives.
+        let usable = match at.status {
+            ConnectionStatus::Active => true,
+            ConnectionStatus::NeedsReauth => !dead,
+            ConnectionStatus::Disconnected => false,
+        };
+        if !can || at.sealed.is_none() || !usable {
             return Ok(None);
         }
-        let dead = at.expires_at.is_some_and(|end| end <= self.now());
         let at = if dead {
             match self.refresh_at(apps, at.clone(), Why::Wanted).await {
                 Ok(Refreshed::Fresh(fresh)) => *fresh,
@@ -144,10 +164,63 @@ impl Tokens {
     ) -> Result<Option<Revocation>, TokensError> {
         let keys = [row.revocation_id.as_str()];
         let place = PendingRevocation::place(row.platform, &keys);
-        let bundle = self
+        let bundle: TokenBundle = self
             .open_as(&row.revocation_id, &place, &row.sealed)
             .await?;
-        Ok(self.send_revoke(apps, row.platform, &bundle).await)
+        if bundle.expires_at.is_none_or(|end| end > self.now()) {
+            return Ok(self.send_revoke(apps, row.platform, &bundle).await);
+        }
+        match self.renew_to_revoke(apps, row, &bundle).await? {
+            Renewed::Yes(bundle) => Ok(self.send_revoke(apps, row.platform, &bundle).await),
+            Renewed::GrantDead => Ok(Some(Revocation::Done)),
+            Renewed::NotNow => Ok(None),
+        }
+    }
+
+    /// Renews an access token that died while its revocation waited: platforms take no dead one, and
+    /// the grant behind it lives. The renewed bundle is written down before it is used.
+    async fn renew_to_revoke(
+        &self,
+        apps: &Apps,
+        row: &PendingRevocation,
+        bundle: &TokenBundle,
+    ) -> Result<Renewed, TokensError> {
+        let Some((refresh, app)) = platforms::refresh(row.platform).zip(apps.get(row.platform))
+        else {
+            return Ok(Renewed::NotNow);
+        };
+        let Ok(call) = refresh.request(app, bundle) else {
+            return Ok(Renewed::NotNow);
+        };
+        let key = self
+            .parts()
+            .vault
+            .key_of(&row.revocation_id, &row.sealed)
+            .await?;
+        let sent_at = self.now();
+        let Ok(response) = self.parts().transport.send(call, self.http_timeout()).await else {
+            return Ok(Renewed::NotNow);
+        };
+        match refresh.read(
+            Answer {
+                response: &response,
+                sent_at,
+            },
+            bundle,
+        ) {
+            Ok(renewed) => {
+                let keys = [row.revocation_id.as_str()];
+                let place = PendingRevocation::place(row.platform, &keys);
+                let sealed = self.seal_as(&key, &place, &renewed)?;
+                self.parts()
+                    .revocations
+                    .renewed(row, &sealed, &self.attempt())
+                    .await?;
+                Ok(Renewed::Yes(renewed))
+            }
+            Err(fault) if fault.kind == FaultKind::ReauthNeeded => Ok(Renewed::GrantDead),
+            Err(_) => Ok(Renewed::NotNow),
+        }
     }
 
     /// The call itself: the outcome, or `None` to try again later.

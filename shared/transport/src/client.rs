@@ -21,7 +21,7 @@ pub struct Limits {
     /// How long connecting may take, TLS included.
     pub connect: Duration,
     /// How long an unused connection is kept. Short: a frozen function keeps sockets that the other
-    /// side has long closed.
+    /// side has long closed, and servers on Node close theirs after 5 seconds.
     pub idle: Duration,
     /// The largest answer, in bytes.
     pub answer: usize,
@@ -31,7 +31,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(3),
-            idle: Duration::from_secs(10),
+            idle: Duration::from_secs(4),
             answer: 1024 * 1024,
         }
     }
@@ -163,11 +163,12 @@ impl Transport {
     /// A URL that we built ourselves: https, unless an override says where else.
     fn on_the_wire(&self, method: &http::Method, real: &str) -> Result<Url, NoAnswer> {
         let refuse = |why: &str| NoAnswer::new(NoAnswerKind::Refused, method, real, why);
-        let real = Url::parse(real).map_err(|_| refuse("the URL cannot be read"))?;
-        if real.scheme() != "https" {
+        let url = Url::parse(real).map_err(|_| refuse("the URL cannot be read"))?;
+        if url.scheme() != "https" {
             return Err(refuse("only https is called"));
         }
-        Ok(self.overrides.to_wire(&real))
+        let wire = self.overrides.to_wire(&url);
+        wire.map_err(|refused| refuse(&refused.to_string()))
     }
 
     async fn execute(

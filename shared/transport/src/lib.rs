@@ -11,13 +11,11 @@
 mod client;
 mod no_answer;
 mod overrides;
-mod rate;
 mod upload;
 mod wire;
 
 pub use client::{CannotStart, Limits, Transport};
 pub use no_answer::{NoAnswer, NoAnswerKind};
 pub use overrides::{HostOverrides, InvalidOverride, Refused};
-pub use rate::RateHeaders;
 pub use upload::{BytesStream, SourceError};
 pub use wire::{BoxFuture, Wire};

@@ -275,6 +275,28 @@ async fn only_https_is_called() {
 }
 
 #[tokio::test]
+async fn beside_stand_ins_no_other_host_is_called() {
+    let server = Server::answering(OK).await;
+    let mut elsewhere = call(Repeat::Once);
+    *elsewhere.request.uri_mut() = "https://real.example/v2?code=hush".parse().unwrap();
+    let error = server.transport.send(elsewhere, LONG).await.unwrap_err();
+    assert_eq!(error.kind(), NoAnswerKind::Refused);
+    assert_eq!(
+        error.to_string(),
+        "POST https://real.example/v2?…: no override for real.example"
+    );
+    let other = "https://other.example/v?token=hush";
+    let error = upload(&server, other, 2, pieces(&["ab"])).await;
+    assert_eq!(error.unwrap_err().kind(), NoAnswerKind::Refused);
+}
+
+/// A server on Node closes an idle connection after 5 seconds; ours must be gone before.
+#[test]
+fn idle_connections_are_let_go_before_a_server_closes_them() {
+    assert!(Limits::default().idle < Duration::from_secs(5));
+}
+
+#[tokio::test]
 async fn warming_leaves_a_connection_for_the_first_call() {
     let answer = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
     let server = Server::answering(answer).await;
@@ -379,7 +401,7 @@ async fn returned_urls_elsewhere_are_refused_unsent() {
     for url in [
         "https://api.example.evil.test/v?token=hush",
         "http://api.example/v",
-        "https://127.0.0.1/v",
+        "https://10.0.0.1/v",
     ] {
         let error = upload(&server, url, 2, pieces(&["ab"])).await.unwrap_err();
         assert_eq!(error.kind(), NoAnswerKind::Refused, "{url}");

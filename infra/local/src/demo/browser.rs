@@ -4,19 +4,26 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
+use reqwest::header::{ACCEPT, COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Method, StatusCode};
-use url::Url;
+use transport::HostOverrides;
+use url::{Host, Url};
 
 use super::form::Form;
+use super::html::visible;
 
 /// More redirects than this are a loop.
 const MOST_REDIRECTS: usize = 12;
 
-/// A browser. Origins that a stand-in knows by an https name are fetched from where they are served.
+/// So much of a page's text helps in a message.
+const MOST_SHOWN: usize = 300;
+
+/// A browser. Hosts of platforms are found where the overrides say, origins that a stand-in knows by
+/// an https name are fetched from where they are served, and nothing off this machine is asked.
 #[derive(Debug)]
 pub struct Browser {
     http: reqwest::Client,
+    overrides: HostOverrides,
     served_at: BTreeMap<String, String>,
     cookies: BTreeMap<(String, String), String>,
 }
@@ -43,9 +50,17 @@ impl Browser {
             .build()?;
         Ok(Self {
             http,
+            overrides: HostOverrides::default(),
             served_at: served_at.clone(),
             cookies: BTreeMap::new(),
         })
+    }
+
+    /// The same with platforms' hosts found where `overrides` say, as the functions find them.
+    #[must_use]
+    pub fn overriding(mut self, overrides: HostOverrides) -> Self {
+        self.overrides = overrides;
+        self
     }
 
     /// Opens an address and follows redirects to a page.
@@ -54,30 +69,36 @@ impl Browser {
         self.follow(page).await
     }
 
-    /// Presses the button of the page's form that agrees, and follows redirects to a page.
+    /// Presses the page's button that agrees, and follows redirects to a page.
     pub async fn agree(&mut self, page: &Page) -> Result<Page> {
-        let answer = self.submit(page, &Form::agreeing(&page.text)?).await?;
-        self.follow(answer).await
+        self.press(page, Form::agreeing(&page.text)).await
     }
 
     /// Presses the button that says no.
     pub async fn decline(&mut self, page: &Page) -> Result<Page> {
-        let answer = self.submit(page, &Form::declining(&page.text)?).await?;
-        self.follow(answer).await
+        self.press(page, Form::declining(&page.text)).await
+    }
+
+    async fn press(&mut self, page: &Page, form: Result<Form>) -> Result<Page> {
+        let form = form.with_context(|| page.told())?;
+        let (method, url, body) = sending(page, &form)?;
+        let answer = self.fetch(method.clone(), url, body.clone()).await?;
+        let next = answer.redirect()?;
+        // 307 and 308 ask for the same request again. Within an origin they get it, as from any
+        // browser; what was typed there is not carried over to another.
+        match next.filter(|next| answer.repeats() && next.origin() == answer.url.origin()) {
+            Some(next) => {
+                let again = self.fetch(method, next, body).await?;
+                self.follow(again).await
+            }
+            None => self.follow(answer).await,
+        }
     }
 
     /// Sends a form as it is filled in; does not follow redirects.
     pub async fn submit(&mut self, page: &Page, form: &Form) -> Result<Page> {
-        let target = match &form.action {
-            Some(action) => page.url.join(action)?,
-            None => page.url.clone(),
-        };
-        if form.post {
-            return self.fetch(Method::POST, target, Some(form.body())).await;
-        }
-        let mut target = target;
-        target.set_query(Some(&form.body()));
-        self.fetch(Method::GET, target, None).await
+        let (method, url, body) = sending(page, form)?;
+        self.fetch(method, url, body).await
     }
 
     /// Follows redirects from an answer to a page.
@@ -88,11 +109,16 @@ impl Browser {
             };
             page = self.fetch(Method::GET, next, None).await?;
         }
-        bail!("more than {MOST_REDIRECTS} redirects")
+        bail!(
+            "more than {MOST_REDIRECTS} redirects, the last from {}",
+            shown(&page.url)
+        )
     }
 
     /// One request, redirects not followed.
     pub async fn fetch(&mut self, method: Method, url: Url, form: Option<String>) -> Result<Page> {
+        // As if the link had named the stand-in: what the page then says of itself is relative to that.
+        let url = Url::parse(&self.overrides.outward(url.as_str()))?;
         let origin = url.origin().ascii_serialization();
         let mut wire = url.clone();
         if let Some(base) = self.served_at.get(&origin) {
@@ -105,11 +131,15 @@ impl Browser {
                 .ok()
                 .context("a port that cannot be set")?;
         }
-        let loopback = matches!(wire.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-        if !loopback {
-            bail!("{} is not on this machine", domain_of(&url));
+        if !is_loopback(&wire) {
+            bail!(
+                "{} is not on this machine: name its host in host_overrides, or its origin in served_at",
+                shown(&url)
+            );
         }
-        let mut request = self.http.request(method, wire);
+        let request = self.http.request(method, wire);
+        // A stand-in may have JSON for whoever does not ask for a page.
+        let mut request = request.header(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8");
         let cookies: Vec<String> = self
             .cookies
             .iter()
@@ -127,7 +157,7 @@ impl Browser {
         let answer = request
             .send()
             .await
-            .with_context(|| format!("asking {}", domain_of(&url)))?;
+            .with_context(|| format!("asking {}", shown(&url)))?;
         let headers = answer.headers().clone();
         for line in headers.get_all(SET_COOKIE) {
             self.keep_cookie(&origin, line.to_str()?);
@@ -191,16 +221,58 @@ impl Page {
         if self.status.is_success() {
             return Ok(self);
         }
-        let text: String = super::form::visible(&self.text).chars().take(300).collect();
-        bail!(
-            "{what}: {} answered {}: {text}",
-            domain_of(&self.url),
+        bail!("{what}: {}", self.told())
+    }
+
+    /// The page for a message: its address without the query, its status, the beginning of its text.
+    pub fn told(&self) -> String {
+        let text = visible(&self.text);
+        let mut told: String = text.chars().take(MOST_SHOWN).collect();
+        if told.len() < text.len() {
+            told.push('…');
+        }
+        let said = if told.is_empty() { "nothing" } else { &told };
+        format!(
+            "{} answered {} and says: {said}",
+            shown(&self.url),
             self.status
+        )
+    }
+
+    /// Whether the answer asks for the same request again at another address.
+    fn repeats(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
         )
     }
 }
 
+/// The request that a form makes.
+fn sending(page: &Page, form: &Form) -> Result<(Method, Url, Option<String>)> {
+    let mut target = match &form.action {
+        Some(action) => page.url.join(action)?,
+        None => page.url.clone(),
+    };
+    if form.post {
+        return Ok((Method::POST, target, Some(form.body())));
+    }
+    if !form.link {
+        target.set_query(Some(&form.body()));
+    }
+    Ok((Method::GET, target, None))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 /// An address without what may be secret in it.
-fn domain_of(url: &Url) -> String {
+fn shown(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }

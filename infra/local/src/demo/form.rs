@@ -1,56 +1,54 @@
-//! Just enough HTML to press a button: the forms of a page, their fields as a browser would send
-//! them, and the button that agrees or declines.
+//! The form that a page wants pressed: the button that agrees or declines, by what is written on it,
+//! and what a browser would then send.
 
 use anyhow::{Context, Result};
 use url::form_urlencoded;
 
-const YES: &[&str] = &[
-    "approve",
-    "allow",
-    "authorize",
-    "authorise",
-    "confirm",
-    "continue",
-    "accept",
-    "agree",
-    "log in",
-    "connect",
-    "continuer",
-    "confirmer",
-    "autoriser",
-];
-const NO: &[&str] = &[
-    "decline", "deny", "cancel", "refuse", "reject", "annuler", "refuser",
-];
+use super::controls::{Controls, Pressable};
+use super::words::Mood;
 
-/// A form with the fields that one of its buttons sends.
+/// A form with the fields that one of its buttons sends; or a link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form {
     /// Where it is sent; the page's own address where absent.
     pub action: Option<String>,
     /// POST rather than GET.
     pub post: bool,
+    /// A link: its address is opened as it stands.
+    pub link: bool,
     /// Names and values in the order of the page.
     pub fields: Vec<(String, String)>,
 }
 
-/// A start tag and where it ends.
-struct Tag<'a> {
-    name: String,
-    attributes: Vec<(String, String)>,
-    /// The page after the tag.
-    rest: &'a str,
-}
-
 impl Form {
-    /// The form with a button that agrees, as pressing that button sends it.
+    /// What pressing the button that agrees sends: the clearest yes that the page shows, then the
+    /// button that is called so, then the only one that does not decline, then a link, then a form
+    /// that has no button at all.
     pub fn agreeing(html: &str) -> Result<Self> {
-        Self::with_button(html, YES, NO).context("the page has no button that agrees")
+        let page = Controls::of(html);
+        let yes = clearest(&page.buttons, &[Mood::Positive, Mood::Onward]);
+        if let Some(button) = yes.or_else(|| only(&page.buttons)) {
+            return Ok(Self::pressed(&page, button));
+        }
+        let link = clearest(&page.links, &[Mood::Positive, Mood::Onward]);
+        if let Some(link) = link {
+            return Ok(Self::followed(link));
+        }
+        // A form that a script would send.
+        let alone = page.forms.len() == 1 && page.buttons.is_empty();
+        let sent = alone.then(|| Self::sent(&page, 0, None));
+        sent.context("no button or link that agrees")
     }
 
-    /// The form with a button that declines, as pressing that button sends it.
+    /// What pressing the button that declines sends.
     pub fn declining(html: &str) -> Result<Self> {
-        Self::with_button(html, NO, &[]).context("the page has no button that declines")
+        let page = Controls::of(html);
+        let button = clearest(&page.buttons, &[Mood::Negative]);
+        let button = button.map(|button| Self::pressed(&page, button));
+        let link = || clearest(&page.links, &[Mood::Negative]).map(Self::followed);
+        button
+            .or_else(link)
+            .context("no button or link that declines")
     }
 
     /// The body, or the query, that it sends.
@@ -68,231 +66,63 @@ impl Form {
         self
     }
 
-    fn with_button(html: &str, wanted: &[&str], unwanted: &[&str]) -> Option<Self> {
-        let mut rest = html;
-        while let Some(tag) = next_tag(rest, &["form"]) {
-            let inside = &tag.rest[..tag.rest.find("</form").unwrap_or(tag.rest.len())];
-            let label = |text: &str| {
-                let text = text.to_lowercase();
-                let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-                has(wanted) && !has(unwanted)
-            };
-            let pressed = buttons(inside).into_iter().find(|(text, _)| label(text));
-            if let Some((_, field)) = pressed {
-                let mut fields = fields(inside);
-                fields.extend(field);
-                let post = tag
-                    .get("method")
-                    .is_some_and(|method| method.eq_ignore_ascii_case("post"));
-                return Some(Self {
-                    action: tag.get("action"),
-                    post,
-                    fields,
-                });
+    fn pressed(page: &Controls, button: &Pressable) -> Self {
+        Self::sent(page, button.form.unwrap_or_default(), Some(button))
+    }
+
+    fn followed(link: &Pressable) -> Self {
+        Self {
+            action: link.tag.get("href").map(str::to_owned),
+            link: true,
+            ..Self::default()
+        }
+    }
+
+    fn sent(page: &Controls, form: usize, button: Option<&Pressable>) -> Self {
+        let own = |name: &str| button.and_then(|button| button.tag.get(name));
+        let of_form = |name: &str| page.forms.get(form).and_then(|form| form.get(name));
+        let method = own("formmethod").or(of_form("method")).unwrap_or_default();
+        let mut fields = page.fields(form);
+        if let Some(name) = own("name").filter(|name| !name.is_empty()) {
+            let image = button.is_some_and(|button| button.tag.kind("type") == "image");
+            if image {
+                fields.extend(["x", "y"].map(|axis| (format!("{name}.{axis}"), "0".to_owned())));
+            } else {
+                fields.push((name.to_owned(), own("value").unwrap_or_default().to_owned()));
             }
-            rest = tag.rest;
         }
-        None
-    }
-}
-
-/// Buttons with what they show and what they send.
-fn buttons(inside: &str) -> Vec<(String, Option<(String, String)>)> {
-    let mut found = Vec::new();
-    let mut rest = inside;
-    while let Some(tag) = next_tag(rest, &["button", "input"]) {
-        rest = tag.rest;
-        let kind = tag.get("type").unwrap_or_else(|| "submit".to_owned());
-        if !kind.eq_ignore_ascii_case("submit") {
-            continue;
-        }
-        let value = tag.get("value").unwrap_or_default();
-        let field = tag.get("name").map(|name| (name, value.clone()));
-        let text = match tag.name.as_str() {
-            "button" => visible(&rest[..rest.find("</button").unwrap_or(rest.len())]),
-            _ => value,
-        };
-        found.push((text, field));
-    }
-    found
-}
-
-/// Fields that are sent whichever button is pressed.
-fn fields(inside: &str) -> Vec<(String, String)> {
-    let mut found: Vec<(String, String)> = Vec::new();
-    let mut rest = inside;
-    while let Some(tag) = next_tag(rest, &["input", "select", "textarea"]) {
-        rest = tag.rest;
-        let Some(name) = tag.get("name") else {
-            continue;
-        };
-        let value = match tag.name.as_str() {
-            "select" => {
-                let options = &rest[..rest.find("</select").unwrap_or(rest.len())];
-                next_tag(options, &["option"]).and_then(|option| option.get("value"))
-            }
-            "textarea" => Some(String::new()),
-            _ => match tag.get("type").unwrap_or_default().to_lowercase().as_str() {
-                "submit" | "button" | "reset" | "image" | "file" => None,
-                "checkbox" => tag
-                    .get("checked")
-                    .map(|_| tag.get("value").unwrap_or_else(|| "on".to_owned())),
-                "radio" => {
-                    let first = !found.iter().any(|(known, _)| *known == name);
-                    (tag.get("checked").is_some() || (first && tag.get("required").is_some()))
-                        .then(|| tag.get("value").unwrap_or_default())
-                }
-                _ => Some(tag.get("value").unwrap_or_default()),
-            },
-        };
-        if let Some(value) = value {
-            found.push((name, value));
-        }
-    }
-    found
-}
-
-/// What a person reads of a piece of HTML.
-pub(crate) fn visible(html: &str) -> String {
-    let mut text = String::new();
-    let mut inside = false;
-    for c in html.chars() {
-        match c {
-            '<' => inside = true,
-            '>' if inside => {
-                inside = false;
-                text.push(' ');
-            }
-            c if !inside => text.push(c),
-            _ => {}
-        }
-    }
-    unescape(&text.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-impl Tag<'_> {
-    fn get(&self, name: &str) -> Option<String> {
-        self.attributes
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.clone())
-    }
-}
-
-/// The next start tag of one of these names.
-fn next_tag<'a>(html: &'a str, names: &[&str]) -> Option<Tag<'a>> {
-    let mut rest = html;
-    loop {
-        rest = &rest[rest.find('<')? + 1..];
-        let end = rest
-            .find(|c: char| !c.is_ascii_alphanumeric())
-            .unwrap_or(rest.len());
-        let name = rest[..end].to_lowercase();
-        if names.contains(&name.as_str()) {
-            let (attributes, rest) = attributes(&rest[end..]);
-            return Some(Tag {
-                name,
-                attributes,
-                rest,
-            });
+        Self {
+            action: own("formaction").or(of_form("action")).map(str::to_owned),
+            post: method.trim().eq_ignore_ascii_case("post"),
+            link: false,
+            fields,
         }
     }
 }
 
-/// Attributes up to the end of the tag, and the page after it.
-fn attributes(mut rest: &str) -> (Vec<(String, String)>, &str) {
-    let mut found = Vec::new();
-    loop {
-        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
-        if rest.is_empty() {
-            return (found, rest);
-        }
-        if let Some(after) = rest.strip_prefix('>') {
-            return (found, after);
-        }
-        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '=' | '>' | '/'));
-        let end = end.unwrap_or(rest.len()).max(1).min(rest.len());
-        let name = rest[..end].to_lowercase();
-        rest = rest[end..].trim_start();
-        let mut value = String::new();
-        if let Some(after) = rest.strip_prefix('=') {
-            let after = after.trim_start();
-            let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''));
-            let (text, left) = match quote {
-                Some(quote) => after[1..].split_once(quote).unwrap_or((&after[1..], "")),
-                None => after.split_at(
-                    after
-                        .find(|c: char| c.is_whitespace() || c == '>')
-                        .unwrap_or(after.len()),
-                ),
-            };
-            value = unescape(text);
-            rest = left;
-        }
-        found.push((name, value));
-    }
+/// The first of those that say one of `wanted`: what is written on it counts more than how it is
+/// called, an earlier mood more than a later one.
+fn clearest<'a>(all: &'a [Pressable], wanted: &[Mood]) -> Option<&'a Pressable> {
+    let mut ways = [true, false]
+        .into_iter()
+        .flat_map(|written| wanted.iter().map(move |mood| (*mood, written)));
+    ways.find_map(|way| all.iter().find(|one| one.mood() == way))
 }
 
-fn unescape(text: &str) -> String {
-    let named = [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#39;", "'"),
-        ("&#x27;", "'"),
-        ("&#38;", "&"),
-        ("&#34;", "\""),
-        ("&amp;", "&"),
-    ];
-    named
+/// The only button that does not decline; or the first of several that differ in their value alone,
+/// such as accounts to choose from.
+fn only(buttons: &[Pressable]) -> Option<&Pressable> {
+    let open: Vec<&Pressable> = buttons
         .iter()
-        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+        .filter(|one| one.mood().0 == Mood::Unknown)
+        .collect();
+    let first = open.first()?;
+    let name = first.tag.get("name");
+    let alike =
+        |one: &&Pressable| one.form == first.form && name.is_some() && one.tag.get("name") == name;
+    (open.len() == 1 || open.iter().all(alike)).then_some(*first)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PAGE: &str = r#"<form action="/search"><input name=q><button>Go</button></form>
-        <form method="POST" action='/go?a=1&amp;b=2'>
-          <input type=hidden name="csrf" value="x&quot;y">
-          <input type="checkbox" name="scope" value="basic" checked><input type="checkbox" name="scope" value="more">
-          <label><input type="radio" name="user" value="u1" required> One</label>
-          <input type="radio" name="user" value="u2">
-          <select name="lang"><option value="en">English</select>
-          <button name="decision" value="no">Decline</button>
-          <button type="submit" name="decision" value="yes"><b>Approve</b> access</button>
-        </form>"#;
-
-    #[test]
-    fn presses_the_button_that_is_meant() {
-        let form = Form::agreeing(PAGE).unwrap();
-        assert_eq!(form.action.as_deref(), Some("/go?a=1&b=2"));
-        assert!(form.post);
-        assert_eq!(
-            form.body(),
-            "csrf=x%22y&scope=basic&user=u1&lang=en&decision=yes"
-        );
-        assert!(
-            Form::declining(PAGE)
-                .unwrap()
-                .body()
-                .ends_with("decision=no")
-        );
-        assert!(Form::agreeing("<p>nothing</p><form><button>Go</button></form>").is_err());
-    }
-
-    #[test]
-    fn broken_pages_do_not_hang() {
-        for html in [
-            "<form",
-            "<form <input",
-            "<form method=\"post",
-            "<input name='",
-            "<",
-            "<form/>",
-        ] {
-            drop(Form::agreeing(html));
-        }
-    }
-}
+#[path = "form_tests.rs"]
+mod tests;

@@ -195,14 +195,86 @@ async fn a_way_back_that_is_not_this_browsers_exchanges_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_double_click_costs_nothing() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    let button = browser.open(&world.link(USER).await).await.unwrap();
+    let form = Form::agreeing(&button.text).unwrap();
+    // The first answer is lost with its cookie; the second one opens the session.
+    let mut impatient = world.browser();
+    let page = impatient.open(button.url.as_str()).await.unwrap();
+    impatient.submit(&page, &form).await.unwrap();
+    let second = impatient.submit(&page, &form).await.unwrap();
+    assert_eq!(second.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        browser.submit(&button, &form).await.unwrap().status,
+        StatusCode::GONE
+    );
+    let consent = impatient.follow(second).await.unwrap();
+    let confirm = impatient.agree(&consent).await.unwrap();
+    let form = Form::agreeing(&confirm.text).unwrap();
+    for _ in 0..2 {
+        let done = impatient.submit(&confirm, &form).await.unwrap();
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
+    }
+    assert_eq!(world.connections(USER).await.len(), 1);
+    assert_eq!(world.events(USER).await, ["connection.connected"]);
+    world.end().await;
+}
+
+/// A form on somebody else's site cannot open a session in this browser: it sends no cookie of ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_cannot_be_forced_on_a_browser() {
+    let world = World::new().await;
+    let link = world.link("user_attacker").await;
+    let mut victim = world.browser();
+    let page = victim
+        .fetch(
+            Method::POST,
+            Url::parse(&link).unwrap(),
+            Some(String::new()),
+        )
+        .await;
+    let page = page.unwrap();
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(
+        victim
+            .cookie(world.stack.api_url(), "__Host-session")
+            .is_none()
+    );
+    world.end().await;
+}
+
+/// A revoke ends every grant of the account, also one that waits on the confirm page: confirming it
+/// would store a dead connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_a_revoke_ended_cannot_be_confirmed() {
+    let world = World::new().await;
+    let (mut first, back) = way_back(&world).await;
+    let cancelled = first.open(back.as_str()).await.unwrap();
+    let (mut second, back) = way_back(&world).await;
+    let waiting = second.open(back.as_str()).await.unwrap();
+    first.decline(&cancelled).await.unwrap();
+    world.stack.fire("sweeper").await.unwrap();
+    assert_eq!(world.calls("revoke").await, 1);
+    let late = second.agree(&waiting).await.unwrap();
+    assert!(late.text.contains("attempt_invalid"), "{}", late.text);
+    assert!(world.connections(USER).await.is_empty());
+    world.connect(USER).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_that_cannot_be_kept_are_ended_at_the_platform() {
     let world = World::new().await;
     let (mut browser, back) = way_back(&world).await;
     let down = world.stack.fault(
-        Rule::on("kms:GenerateDataKey")
+        Rule::on("dynamodb:UpdateItem")
             .by("oauth-callback")
+            .touching("Flows")
+            .nth(2)
             .times(3),
-        Fault::error(500, "KMSInternalException"),
+        Fault::error(500, "InternalServerError"),
     );
     let page = browser.open(back.as_str()).await.unwrap();
     assert_eq!(

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::demo::api::Api;
+use local::demo::browser::{Browser, Page};
 use local::demo::form::Form;
 use local::{Fault, Rule, eventually};
 use reqwest::{Method, StatusCode};
@@ -106,7 +107,13 @@ async fn webhooks(world: &World) {
         .send("webhook", &replay.to_string())
         .await
         .unwrap();
-    called(world, "webhook-worker", "s3:GetObject", "deliveriesbucket").await;
+    called(
+        world,
+        "webhook-worker",
+        "dynamodb:GetItem",
+        "DeliveriesTable",
+    )
+    .await;
 
     news_that_wakes_a_target(world).await;
     let state = world.control(Method::GET, "/state", json!({})).await;
@@ -193,14 +200,8 @@ async fn refreshing(world: &World) {
             world.stack.clear_faults();
             world.control(Method::DELETE, "/faults", json!({})).await;
             // The operator mends it; functions that run remember the breaker for a while.
-            put(
-                world,
-                "platforms",
-                "platform",
-                "tiktok",
-                "open_until = :past",
-            )
-            .await;
+            let closed = "open_until = :past";
+            past(world, "platforms", "platform", "tiktok", closed).await;
             world.configure(json!({})).await;
             // Nobody stays on the account: the next disconnect must have something to revoke.
             disconnect(world, &user).await;
@@ -209,13 +210,7 @@ async fn refreshing(world: &World) {
 }
 
 async fn script(world: &World, function: &str, trouble: Trouble) {
-    let refresh = |more: Value| {
-        let mut fault = json!({ "endpoint": "token_refresh" });
-        for (name, value) in more.as_object().unwrap() {
-            fault[name] = value.clone();
-        }
-        world.fault(fault)
-    };
+    let answer = |name: &str, value: &str| json!({ "endpoint": "token_refresh", name: value });
     match trouble {
         Trouble::CutOff => {
             // The first update of the row is the lease.
@@ -228,9 +223,9 @@ async fn script(world: &World, function: &str, trouble: Trouble) {
                 .stack
                 .fault(commits, Fault::error(500, "InternalServerError"));
         }
-        Trouble::Overtaken => refresh(json!({ "hold": "after" })).await,
-        Trouble::DeadGrant => refresh(json!({ "error": "invalid_grant" })).await,
-        Trouble::AppRefused => refresh(json!({ "error": "invalid_client" })).await,
+        Trouble::Overtaken => world.fault(answer("hold", "after")).await,
+        Trouble::DeadGrant => world.fault(answer("error", "invalid_grant")).await,
+        Trouble::AppRefused => world.fault(answer("error", "invalid_client")).await,
     }
 }
 
@@ -288,12 +283,19 @@ async fn befalls(world: &World, function: &str, trouble: Trouble, user: &str) {
     }
 }
 
-// ---- ends that the sweeper makes up for
+// ---- ends that others make up for
 
 async fn ending(world: &World) {
-    // One that another creator's tab never confirms, and one that is cancelled, while a connection
-    // lives on the account.
+    // While a connection lives on the account: tokens that the table does not keep, ...
     world.connect(USER).await;
+    let grants = Rule::on("dynamodb:UpdateItem").by("oauth-callback").nth(2);
+    world.stack.fault(
+        grants.touching("Flows").times(3),
+        Fault::error(500, "InternalServerError"),
+    );
+    let (_, page) = at_confirm(world, "user_unlucky").await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    // ... a flow that is cancelled, and one that is never confirmed.
     let (mut browser, confirm) = at_confirm(world, "user_cancels").await;
     browser.decline(&confirm).await.unwrap();
     at_confirm(world, "user_forgets").await;
@@ -301,26 +303,27 @@ async fn ending(world: &World) {
     let open = flows.iter().find(|flow| flow.contains_key("grant"));
     let open = text(open.unwrap(), "flow_id");
     let over = "expires_at = :past, due_at = :past";
-    put(world, "flows", "flow_id", &open, over).await;
-    until_nothing_is_owed(world).await;
+    past(world, "flows", "flow_id", &open, over).await;
+    sweep_until(world, "all flows over, no revocation owed", async || {
+        let flows = world.items("flows").await;
+        let open = flows.iter().any(|flow| flow.contains_key("grant"));
+        !open && world.items("revocations").await.is_empty()
+    })
+    .await;
 
     // A revoke that fails at first, of a connection that was the account's last.
     world
         .fault(json!({ "endpoint": "revoke", "error": "server_error" }))
         .await;
     disconnect(world, USER).await;
-    until_nothing_is_owed(world).await;
-    until_connection(world, USER, "the revocation's end", |row| {
-        text(row, "revocation") == "done"
+    sweep_until(world, "the connection revoked", async || {
+        text(&world.connection_item(USER).await, "revocation") == "done"
     })
     .await;
 }
 
 /// A browser before the confirm page.
-async fn at_confirm(
-    world: &World,
-    user: &str,
-) -> (local::demo::browser::Browser, local::demo::browser::Page) {
+async fn at_confirm(world: &World, user: &str) -> (Browser, Page) {
     let (mut browser, consent) = world.at_consent(user).await;
     let form = Form::agreeing(&consent.text).unwrap();
     let back = browser.submit(&consent, &form).await.unwrap();
@@ -328,18 +331,15 @@ async fn at_confirm(
     (browser, confirm)
 }
 
-/// Sweeps, every row being due, until all flows are over and all revocations are settled.
-async fn until_nothing_is_owed(world: &World) {
-    eventually("nothing owed", SOON, || async {
+/// Sweeps, every revocation being due, until the test holds.
+async fn sweep_until(world: &World, what: &str, test: impl AsyncFn() -> bool) {
+    eventually(what, SOON, || async {
         for row in world.items("revocations").await {
             let id = text(&row, "revocation_id");
-            put(world, "revocations", "revocation_id", &id, "due_at = :past").await;
+            past(world, "revocations", "revocation_id", &id, "due_at = :past").await;
         }
         world.stack.fire("sweeper").await?;
-        let flows = world.items("flows").await;
-        let open = flows.iter().any(|flow| flow.contains_key("grant"));
-        let owed = world.items("revocations").await.len();
-        Ok((!open && owed == 0).then_some(()))
+        Ok(test().await.then_some(()))
     })
     .await
     .unwrap();
@@ -364,7 +364,7 @@ async fn disconnect(world: &World, user: &str) {
 }
 
 /// Puts attributes of an item into the past, if it is there.
-async fn put(world: &World, noun: &str, key: &str, id: &str, sets: &str) {
+async fn past(world: &World, noun: &str, key: &str, id: &str, sets: &str) {
     let client = world.stack.clients().dynamodb;
     let done = client
         .update_item()

@@ -232,6 +232,27 @@ async fn a_last_chunk_whose_answer_is_lost_is_asked_for_not_sent_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_right_after_the_last_chunk_took_effect_asks_before_it_sends_anything() {
+    let (world, connection, media) = ready(40_000, json!({})).await;
+    world
+        .fault(json!({ "endpoint": "upload", "hold": "after" }))
+        .await;
+    let post = world.post(&connection, &media, direct()).await;
+    world.held("upload").await;
+    world.stack.kill("publish-worker").await.unwrap();
+    world.release().await;
+    world
+        .until_target(post["id"].as_str().unwrap(), "published")
+        .await;
+    one_post_with_the_files_bytes(&world, 40_000).await;
+    assert_eq!(
+        (world.calls("init").await, world.calls("upload").await),
+        (1, 1)
+    );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_known_is_parked_and_the_product_decides() {
     let (world, connection, media) = ready(40_000, json!({})).await;
     world.settings(json!({ "webhooks_paused": true })).await;

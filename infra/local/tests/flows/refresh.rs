@@ -272,6 +272,62 @@ async fn a_dead_grant_needs_the_creator_and_trouble_that_passes_does_not() {
     world.end().await;
 }
 
+/// A table that hangs instead of failing must not keep the rescue queue waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_hangs_does_not_keep_the_rescue_waiting() {
+    let world = World::new().await;
+    let id = expired(&world).await;
+    let commits = Rule::on("dynamodb:UpdateItem")
+        .by("refresh-worker")
+        .touching("Connections")
+        .nth(2);
+    let hanging = world.stack.fault(commits.times(9), Fault::HoldBefore);
+    let body = due(&id, 1);
+    let working = refresh(&world, &body);
+    let rescued = eventually("the rescue message", SOON, || async {
+        let calls = world.stack.record().of("refresh-worker");
+        Ok(calls
+            .iter()
+            .any(|call| call.action == "sqs:SendMessage")
+            .then_some(()))
+    });
+    let (_, rescued) = tokio::join!(working, rescued);
+    rescued.unwrap();
+    assert!(hanging.fired() >= 1);
+    world.stack.clear_faults();
+    eventually("the rescue", SOON, || async {
+        Ok((number(&world.connection_item(USER).await, "token_version") == 2).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(world.calls("token_refresh").await, 1);
+    world.end().await;
+}
+
+/// A refresh that failed is not tried again by everybody who wants a token.
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_keep_to_the_pause_after_a_failed_refresh() {
+    let world = World::new().await;
+    let id = expired(&world).await;
+    world
+        .fault(json!({ "endpoint": "token_refresh", "error": "server_error", "times": 9 }))
+        .await;
+    refresh(&world, &due(&id, 1)).await;
+    assert_eq!(world.calls("token_refresh").await, 1);
+    let media = world.user.upload(&world.file(40_000)).await.unwrap();
+    let post = world
+        .post(&id, &media, json!({ "privacy": "SELF_ONLY" }))
+        .await;
+    let post = post["id"].as_str().unwrap();
+    eventually("the post to wait", SOON, || async {
+        Ok((world.target(post).await["fault"]["code"] == "platform_down").then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(world.calls("token_refresh").await, 1);
+    world.end().await;
+}
+
 /// The mark of a refresh that may have spent its token ends with the next refresh that goes well: a
 /// dead grant long after it is a dead grant, not a lost rotation.
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use url::{Host, Url, form_urlencoded};
 
 use super::connect::Exchange;
 use super::errors::{self, Place, Problem};
-use super::{CONSENT_URL, TikTok, scope};
+use super::{CONSENT_URL, TikTok, scope, token};
 use crate::{App, Authorize, CallbackAnswer, CodeGrant, Connect, ConsentRequest, Refusal};
 
 impl Authorize for TikTok {
@@ -97,7 +97,11 @@ impl Authorize for TikTok {
                 let fault = errors::fault(Place::Consent, &problem, Timestamp::default());
                 CallbackAnswer::Refused(Refusal::ByPlatform(fault))
             }
-            (None, Some(code)) => CallbackAnswer::Code(Secret::new(code)),
+            (None, Some(code)) => CallbackAnswer::Code {
+                code: Secret::new(code),
+                // Plural here, singular in the token's answer (§1.1).
+                granted: get("scopes").map(token::scopes).filter(|s| !s.is_empty()),
+            },
             (None, None) => {
                 let fault = Fault::new(FaultKind::OurBug)
                     .sentence("TikTok sent the browser back without a code. Start again.");
@@ -107,7 +111,7 @@ impl Authorize for TikTok {
     }
 
     fn connect(&self, app: &App, grant: CodeGrant) -> Box<dyn Connect> {
-        Box::new(Exchange::new(app, &grant))
+        Box::new(Exchange::new(app, grant))
     }
 }
 

@@ -8,6 +8,8 @@ use crate::{Answer, App, Call, CodeGrant, Connect, Linked, Step};
 /// The machine of one exchange.
 pub(super) struct Exchange {
     stage: Stage,
+    /// See [`CodeGrant::scopes`].
+    scopes: Vec<String>,
 }
 
 enum Stage {
@@ -27,9 +29,10 @@ enum Stage {
 }
 
 impl Exchange {
-    pub(super) fn new(app: &App, grant: &CodeGrant) -> Self {
+    pub(super) fn new(app: &App, grant: CodeGrant) -> Self {
         Self {
-            stage: Stage::Ready(Box::new(token::exchange(app, grant))),
+            stage: Stage::Ready(Box::new(token::exchange(app, &grant))),
+            scopes: grant.scopes,
         }
     }
 }
@@ -42,7 +45,7 @@ impl Connect for Exchange {
                 Ok(call) => (Stage::Exchanging, Step::Send(call)),
                 Err(fault) => (Stage::Ended, Step::Failed(fault)),
             },
-            (Stage::Exchanging, Some(answer)) => match token::read_exchange(answer) {
+            (Stage::Exchanging, Some(answer)) => match token::read_exchange(answer, &self.scopes) {
                 Ok((open_id, bundle)) => identify(open_id, bundle),
                 Err(fault) => (Stage::Ended, Step::Failed(fault)),
             },

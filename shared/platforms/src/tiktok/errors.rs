@@ -78,6 +78,7 @@ const API: &[Place] = &[Place::Identify, Place::Init, Place::Status];
 const INIT: &[Place] = &[Place::Init];
 const UPLOAD: &[Place] = &[Place::Upload];
 const ENDING: &[Place] = &[Place::Init, Place::Status, Place::Outcome];
+const VERDICT: &[Place] = &[Place::Init, Place::Outcome];
 const OUTCOME: &[Place] = &[Place::Outcome];
 
 const fn row(
@@ -154,6 +155,9 @@ const TABLE: &[Row] = &[
     row(API, "internal_error", K::PlatformDown, ""),
     // Starting a publish: §4.5. Caps may come as a `fail_reason` as well: §4.9.
     row(INIT, "app_version_check_failed", K::AccountRestricted, "The creator's TikTok app is too old for this. The creator must update it to version 31.8 or newer."),
+    // A refused start is made again by itself once the day is over. A publish that TikTok took and then
+    // failed is not: its end was told, so beginning another one is the product's choice.
+    daily(OUTCOME, "spam_risk_too_many_posts", K::QuotaUsed, "TikTok's daily number of posts by apps is used up for this account. Post it again after 24 hours."),
     daily(ENDING, "spam_risk_too_many_posts", K::QuotaUsed, "TikTok's daily number of posts by apps is used up for this account. Try again after 24 hours."),
     row(ENDING, "spam_risk_user_banned_from_posting", K::AccountRestricted, "TikTok does not let this account post at present. The creator must settle it in the TikTok app."),
     daily(ENDING, "spam_risk_too_many_pending_share", K::QuotaUsed, "Five drafts of the last 24 hours wait in the creator's TikTok inbox. The creator must post or discard some of them."),
@@ -163,10 +167,10 @@ const TABLE: &[Row] = &[
     row(ENDING, "privacy_level_option_mismatch", K::InvalidRequest, "This account cannot post with the chosen privacy. Ask the creator to choose another one."),
     // The upload address: §4.6.
     by_status(UPLOAD, 400, K::OurBug, "TikTok did not accept a piece of the file. It has been recorded."),
-    by_status(UPLOAD, 401, K::PlatformDown, "TikTok's upload address is no longer valid."),
-    by_status(UPLOAD, 403, K::PlatformDown, "TikTok's upload address is no longer valid."),
-    by_status(UPLOAD, 404, K::PlatformDown, "TikTok no longer knows the upload."),
-    by_status(UPLOAD, 416, K::PlatformDown, "TikTok and we do not agree on how much of the file has arrived."),
+    by_status(UPLOAD, 401, K::PlatformDown, "TikTok's upload address was no longer valid, again and again. It was given up: post it again later."),
+    by_status(UPLOAD, 403, K::PlatformDown, "TikTok's upload address was no longer valid, again and again. It was given up: post it again later."),
+    by_status(UPLOAD, 404, K::PlatformDown, "TikTok no longer knew the upload, again and again. It was given up: post it again later."),
+    by_status(UPLOAD, 416, K::PlatformDown, "TikTok and we did not agree on how much of the file has arrived, again and again. It was given up: post it again later."),
     // Calls by publish id: §4.8, §4.9.
     row(&[Place::Status], "invalid_publish_id", K::NotFound, "TikTok no longer knows this publish."),
     row(&[Place::Status], "token_not_authorized_for_specified_publish_id", K::NotFound, "TikTok does not show this publish to the connected account."),
@@ -181,8 +185,8 @@ const TABLE: &[Row] = &[
     row(OUTCOME, "photo_pull_failed", K::InvalidRequest, "TikTok could not fetch a photo. Check that its address can be reached, then post it again."),
     row(OUTCOME, "publish_cancelled", K::InvalidRequest, "The publish was cancelled. Post it again if that was not meant."),
     row(OUTCOME, "auth_removed", K::ReauthNeeded, "The creator removed the app while TikTok processed the post. Connect the account again."),
-    row(OUTCOME, "spam_risk_text", K::ContentRejected, "TikTok takes the caption for spam. Change it before posting again."),
-    row(OUTCOME, "spam_risk", K::ContentRejected, "TikTok takes the post for spam. Change it before posting again."),
+    row(VERDICT, "spam_risk_text", K::ContentRejected, "TikTok takes the caption for spam. Change it before posting again."),
+    row(VERDICT, "spam_risk", K::ContentRejected, "TikTok takes the post for spam. Change it before posting again."),
 ];
 
 /// The fault for an answer that came at `at`.
@@ -245,6 +249,11 @@ fn by_class(place: Place, problem: &Problem) -> FaultKind {
         // oauth-hardening.md §3.5 (11).
         401..=403 if silent && token_endpoint => K::AppRefused,
         401 if silent => K::TokenRejected,
+        _ if VERDICT.contains(&place) => match problem.code.as_deref() {
+            Some(code) if code.starts_with("spam_risk_user") => K::AccountRestricted,
+            Some(code) if code.starts_with("spam_risk") => K::ContentRejected,
+            _ => K::OurBug,
+        },
         _ => K::OurBug,
     }
 }
@@ -259,6 +268,12 @@ fn hint(place: Place, problem: &Problem) -> Option<&'static str> {
     }
     let words = format!("{code} {}", problem.text).to_ascii_lowercase();
     let has = |needles: &[&str]| needles.iter().any(|needle| words.contains(needle));
+    let redirect = has(&["redirect_uri", "redirect uri", "redirecturi"]);
+    if code == "invalid_grant" {
+        // OAuth's usual sentence for it names everything that may be wrong with a grant (RFC 6749
+        // §5.2): only one that speaks of the redirect URI alone is about the operator's setting.
+        return (redirect && !speaks_of_the_code(&problem.text)).then_some(APP_REDIRECT);
+    }
     if has(&[
         "code_challenge",
         "code challenge",
@@ -267,13 +282,24 @@ fn hint(place: Place, problem: &Problem) -> Option<&'static str> {
         "pkce",
     ]) {
         Some(APP_PKCE)
-    } else if has(&["redirect_uri", "redirect uri", "redirecturi"]) {
+    } else if redirect {
         Some(APP_REDIRECT)
     } else if has(&["client_key", "client key", "client_secret", "client secret"]) {
         Some(APP_CREDENTIALS)
     } else {
         None
     }
+}
+
+/// Whether a text about a grant blames its code. "When requesting code" only says which request.
+fn speaks_of_the_code(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let text = text
+        .replace("requesting the code", "")
+        .replace("requesting code", "");
+    let words = ["code", "codes", "expired", "expires", "revoked", "verifier"];
+    text.split(|sign: char| !sign.is_ascii_alphanumeric())
+        .any(|word| words.contains(&word))
 }
 
 /// Codes go into tables, metrics and answers: one that does not look like a code is not repeated.

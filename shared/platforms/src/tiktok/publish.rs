@@ -38,16 +38,19 @@ impl Publish for TikTok {
                 next,
                 opened_at,
                 not_before,
+                doubt,
                 ..
             } => {
                 let dead = opened_at.plus_secs(URL_LIFE);
-                if now >= dead {
+                if now >= dead.max(not_before) {
                     // The address has died: what TikTok holds decides how it goes on.
                     Action::Call(Repeat::Repeatable)
                 } else if now >= opened_at.plus_secs(SEND_FOR) {
-                    Action::Wait(dead)
+                    Action::Wait(dead.max(not_before))
                 } else if now < not_before {
                     Action::Wait(not_before)
+                } else if doubt.is_some() {
+                    Action::Call(Repeat::Repeatable)
                 } else {
                     Action::Upload {
                         media: 0,
@@ -93,9 +96,11 @@ impl Publish for TikTok {
         match machine.phase {
             Phase::Init { .. } => begun(machine, answer),
             // See `SEND_FOR`: what was sent after the address's hour is a question, not a chunk.
-            Phase::Uploading { opened_at, .. }
-                if answer.sent_at < opened_at.plus_secs(URL_LIFE) =>
-            {
+            Phase::Uploading {
+                opened_at,
+                doubt: None,
+                ..
+            } if answer.sent_at < opened_at.plus_secs(URL_LIFE) => {
                 upload::answered(machine, url, answer)
             }
             Phase::Uploading { .. } | Phase::Processing { .. } => {
@@ -106,18 +111,15 @@ impl Publish for TikTok {
     }
 
     fn lost(&self, _job: &Job<'_>, state: &State, now: Timestamp) -> State {
-        let Ok(mut machine) = Machine::open(state) else {
+        let Ok(machine) = Machine::open(state) else {
             return state.clone();
         };
         let url = state.secret.as_ref();
         let moved = match &machine.phase {
-            // A publish may have begun, under an id that nobody knows. By FILE_UPLOAD it cannot
-            // publish anything, since none of its bytes was sent and none ever will be: beginning
-            // another one is safe, and bounded by `INITS`.
-            Phase::Init { .. } => {
-                machine.inits = machine.inits.saturating_add(1);
-                machine.clone().restart(now.plus_secs(10), upload::stuck())
-            }
+            // A publish may have begun, under an id that nobody knows.
+            Phase::Init { .. } => machine.clone().unclear(now, None, upload::stuck()),
+            // A question in the middle of the upload, which was only to save a try.
+            Phase::Uploading { .. } if machine.doubt(now).is_some() => machine.clone().resume(None),
             // The last chunk may have arrived: ask before sending it again.
             Phase::Uploading { next, since, .. }
                 if since.is_some() || machine.plan.is_last(*next) =>
@@ -127,9 +129,9 @@ impl Publish for TikTok {
             // Any other chunk is sent again; if TikTok has it, 416 says where to go on.
             Phase::Uploading { next, .. } => {
                 let next = *next;
-                machine.clone().advance(next, now, upload::stuck())
+                machine.clone().advance(next, now)
             }
-            Phase::Processing { .. } => machine.clone().ask_again(false, now),
+            Phase::Processing { .. } => machine.clone().ask_again(false, None, now),
             Phase::Done { .. } => return state.clone(),
         };
         moved.close(url)
@@ -187,14 +189,13 @@ fn begun(mut machine: Machine, answer: Answer<'_>) -> Result<State, Fault> {
     let at = answer.sent_at;
     match init::read(&machine.plan, answer) {
         Begun::Refused(fault) => Err(fault),
-        // As if the answer had been lost: see there why another start is safe.
         Begun::Unclear(fault) => {
-            machine.inits = machine.inits.saturating_add(1);
-            let pause = 10 * i64::from(machine.inits);
-            Ok(machine.restart(at.plus_secs(pause), fault).close(None))
+            let told = answer.wait_until();
+            Ok(machine.unclear(at, told, fault).close(None))
         }
         Begun::Yes { publish_id, url } => {
             machine.inits = machine.inits.saturating_add(1);
+            machine.unclear = 0;
             machine.phase = Phase::Uploading {
                 publish_id,
                 next: 0,
@@ -203,6 +204,7 @@ fn begun(mut machine: Machine, answer: Answer<'_>) -> Result<State, Fault> {
                 since: None,
                 stalls: 0,
                 resends: 0,
+                doubt: None,
             };
             Ok(machine.close(Some(&url)))
         }

@@ -13,6 +13,14 @@ use crate::State;
 
 /// How many publishes one target may begin on TikTok.
 pub(super) const INITS: u8 = 3;
+/// How many starts in a row may end without a clear word: about 50 minutes of them.
+const UNCLEAR: u8 = 8;
+/// The first pause after such a start, and after a fruitless try of a chunk; see [`grown`].
+const UNCLEAR_PAUSE: i64 = 10;
+const STALL_PAUSE: i64 = 2;
+const LONGEST_PAUSE: i64 = 15 * 60;
+/// From this fruitless try of a chunk in a row on, TikTok is asked what it holds.
+const ASK_FROM: u8 = 2;
 /// The upload address lives 1 hour (tiktok.md §4.2). No chunk is begun in its last quarter, since a
 /// sender that has decided to send lives up to 15 minutes more (Lambda's limit): so an answer to a
 /// request that was sent after the hour is surely no chunk's.
@@ -20,17 +28,19 @@ pub(super) const SEND_FOR: i64 = 45 * 60;
 pub(super) const URL_LIFE: i64 = 60 * 60;
 /// After so long without an end it cannot be known any more.
 pub(super) const PATIENCE: i64 = 24 * 3_600;
-/// Fruitless tries of one chunk, and returns to sending, before the publish counts as stuck.
-const STALLS: u8 = 8;
-const RESENDS: u8 = 5;
+/// How often an upload is taken up again after it was asked about.
+const RESENDS: u8 = 8;
 
 /// Everything about one target's publish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Machine {
     /// How the file is cut: decided once, so that a changed setting cannot split a publish.
     pub(super) plan: Plan,
-    /// How many publishes were begun, or may have been.
+    /// How many publishes were begun.
     pub(super) inits: u8,
+    /// How many starts in a row brought no clear word.
+    #[serde(default)]
+    pub(super) unclear: u8,
     /// Whether TikTok's own trouble already cost one publish.
     #[serde(default)]
     pub(super) retried: bool,
@@ -55,6 +65,9 @@ pub(super) enum Phase {
         since: Option<Timestamp>,
         stalls: u8,
         resends: u8,
+        /// Why TikTok is asked what it holds before the chunk is sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        doubt: Option<Doubt>,
     },
     /// TikTok may hold the whole file; it is asked.
     Processing {
@@ -66,12 +79,25 @@ pub(super) enum Phase {
         /// Whether TikTok has said that it holds the whole file.
         complete: bool,
         resends: u8,
+        /// What is wrong with the last chunk, where TikTok refused it: asked about once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<Fault>,
     },
     /// Nothing is left to do.
     Done {
         publish_id: Option<String>,
         outcome: Outcome,
     },
+}
+
+/// Why TikTok is asked in the middle of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Doubt {
+    /// Sending the chunk brought nothing again.
+    Stalled,
+    /// TikTok refused the chunk's place and did not say where it stands.
+    Place,
 }
 
 /// How it ended.
@@ -93,6 +119,7 @@ impl Machine {
         Self {
             plan,
             inits: 0,
+            unclear: 0,
             retried: false,
             phase: Phase::Init {
                 not_before: Timestamp::default(),
@@ -145,6 +172,31 @@ impl Machine {
         }
     }
 
+    /// What TikTok is asked about in the middle of an upload whose address lives.
+    pub(super) fn doubt(&self, at: Timestamp) -> Option<Doubt> {
+        match &self.phase {
+            Phase::Uploading {
+                opened_at, doubt, ..
+            } if at < opened_at.plus_secs(URL_LIFE) => *doubt,
+            _ => None,
+        }
+    }
+
+    /// A start brought no clear word: another one later, not before `told`; or the end, after
+    /// [`UNCLEAR`] of them. By FILE_UPLOAD the lost one cannot publish anything, since none of its
+    /// bytes was sent and none ever will be.
+    pub(super) fn unclear(mut self, at: Timestamp, told: Option<Timestamp>, why: Fault) -> Self {
+        self.unclear = self.unclear.saturating_add(1);
+        if self.unclear >= UNCLEAR {
+            return self.done(Outcome::Failed(why.sentence(GIVEN_UP)));
+        }
+        let pause = at.plus_secs(grown(UNCLEAR_PAUSE, self.unclear - 1));
+        self.phase = Phase::Init {
+            not_before: later(pause, told, at),
+        };
+        self
+    }
+
     /// A new publish instead of the one so far, which surely publishes nothing; or the end, after
     /// [`INITS`] of them.
     pub(super) fn restart(mut self, not_before: Timestamp, why: Fault) -> Self {
@@ -193,13 +245,36 @@ impl Machine {
                 polls: 0,
                 complete,
                 resends: *resends,
+                refused: None,
             };
         }
         self
     }
 
-    /// The status told no end: ask again later, but not for ever.
-    pub(super) fn ask_again(mut self, holds_all: bool, at: Timestamp) -> Self {
+    /// TikTok refused the last chunk when it was first sent: it is asked once, to be sure.
+    pub(super) fn ask_once(self, why: Fault, at: Timestamp) -> Self {
+        let mut machine = self.ask(false, at);
+        if let Phase::Processing { refused, .. } = &mut machine.phase {
+            *refused = Some(why);
+        }
+        machine
+    }
+
+    /// See [`Machine::ask_once`].
+    pub(super) fn refused(&self) -> Option<Fault> {
+        match &self.phase {
+            Phase::Processing { refused, .. } => refused.clone(),
+            _ => None,
+        }
+    }
+
+    /// The status told no end: ask again later and not before `told`, but not for ever.
+    pub(super) fn ask_again(
+        mut self,
+        holds_all: bool,
+        told: Option<Timestamp>,
+        at: Timestamp,
+    ) -> Self {
         let Phase::Processing {
             since,
             ask_at,
@@ -215,7 +290,7 @@ impl Machine {
             return self.done(Outcome::Unknown(lost));
         }
         *polls = polls.saturating_add(1);
-        *ask_at = at.plus_secs(pause(*polls));
+        *ask_at = later(at.plus_secs(pause(*polls)), told, at);
         *complete |= holds_all;
         self
     }
@@ -241,10 +316,14 @@ impl Machine {
             publish_id: publish_id.clone(),
             next: chunk.min(self.plan.count.saturating_sub(1)),
             opened_at: *opened_at,
-            not_before: at,
+            not_before: match resends.checked_sub(1) {
+                None => at,
+                Some(before) => at.plus_secs(grown(STALL_PAUSE, before)),
+            },
             since: Some(*since),
             stalls: 0,
             resends: resends.saturating_add(1),
+            doubt: None,
         };
         Some(Self {
             phase,
@@ -252,30 +331,81 @@ impl Machine {
         })
     }
 
-    /// The upload goes on at `chunk`, which counts as progress only if it lies further on.
-    pub(super) fn advance(mut self, chunk: u64, at: Timestamp, why: Fault) -> Self {
+    /// The upload goes on at `chunk`, which counts as progress only if it lies further on. Without
+    /// progress it goes on ever more slowly, until the address's hour is over and TikTok is asked what
+    /// to make of it.
+    pub(super) fn advance(mut self, chunk: u64, at: Timestamp) -> Self {
+        let Phase::Uploading { next, stalls, .. } = &mut self.phase else {
+            return self;
+        };
+        let progress = chunk > *next;
+        *next = chunk;
+        if progress {
+            *stalls = 0;
+            return self;
+        }
+        self.stalled(Doubt::Stalled, at)
+    }
+
+    /// A chunk was sent in vain. `why` says whether TikTok is asked before it is sent again.
+    pub(super) fn stalled(mut self, why: Doubt, at: Timestamp) -> Self {
         let Phase::Uploading {
-            next,
+            opened_at,
             not_before,
             stalls,
+            doubt,
+            since,
             ..
         } = &mut self.phase
         else {
             return self;
         };
-        if chunk > *next {
-            *stalls = 0;
-        } else {
-            *stalls = stalls.saturating_add(1);
-            *not_before = at.plus_secs(i64::from(*stalls) * 2);
+        if at >= opened_at.plus_secs(PATIENCE) && since.is_none() {
+            return self.done(Outcome::Failed(super::upload::stuck()));
         }
-        *next = chunk;
-        match (*stalls >= STALLS, self.may_publish()) {
-            (false, _) => self,
-            (true, true) => self.ask(false, at),
-            (true, false) => self.restart(at.plus_secs(30), why),
+        *not_before = at.plus_secs(grown(STALL_PAUSE, *stalls));
+        *stalls = stalls.saturating_add(1);
+        if why == Doubt::Stalled && *stalls < ASK_FROM {
+            return self;
         }
+        if since.is_some() {
+            return self.ask(false, at);
+        }
+        *doubt = Some(why);
+        self
     }
+
+    /// TikTok was asked in the middle of the upload: it goes on at `chunk`, or where it was.
+    pub(super) fn resume(mut self, chunk: Option<u64>) -> Self {
+        if let Phase::Uploading {
+            next,
+            stalls,
+            doubt,
+            ..
+        } = &mut self.phase
+        {
+            *doubt = None;
+            let chunk = chunk.unwrap_or(*next);
+            if chunk > *next {
+                *stalls = 0;
+            }
+            *next = chunk;
+        }
+        self
+    }
+}
+
+/// The pause after `before` fruitless tries and one more, in seconds: three times as long each time,
+/// a quarter of an hour at most.
+fn grown(first: i64, before: u8) -> i64 {
+    let growth = 3_i64.saturating_pow(u32::from(before));
+    first.saturating_mul(growth).min(LONGEST_PAUSE)
+}
+
+/// `own`, or what TikTok told if that is later: of the coming day, so that a header cannot park a post.
+fn later(own: Timestamp, told: Option<Timestamp>, at: Timestamp) -> Timestamp {
+    let told = told.map(|told| told.min(at.plus_secs(PATIENCE)));
+    told.map_or(own, |told| told.max(own))
 }
 
 /// The pause before question number `polls`, in seconds: 5 growing to 30, far below the 30 a minute
@@ -284,100 +414,11 @@ fn pause(polls: u32) -> i64 {
     (5 + 5 * i64::from(polls.min(5) / 2) + 5 * i64::from(polls.min(8))).min(30)
 }
 
+/// How a publish ends that brought nothing but silence.
+pub(super) const GIVEN_UP: &str =
+    "TikTok did not answer as it should, again and again. It was given up: post it again later.";
 const UNKNOWN: &str = "It cannot be known whether TikTok published this post. Look at the account, then mark it as published or post it again.";
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn times() -> impl Strategy<Value = Timestamp> {
-        any::<i64>().prop_map(Timestamp::from_millis)
-    }
-
-    fn faults() -> impl Strategy<Value = Fault> {
-        prop_oneof![
-            Just(Fault::new(FaultKind::PlatformDown)),
-            times().prop_map(|at| Fault::new(FaultKind::QuotaUsed)
-                .until(at)
-                .code("spam_risk_too_many_posts")
-                .sentence("Wait.")),
-        ]
-    }
-
-    fn phases() -> impl Strategy<Value = Phase> {
-        let id = "[!-~]{1,64}";
-        prop_oneof![
-            times().prop_map(|not_before| Phase::Init { not_before }),
-            (
-                id,
-                any::<(u64, u8, u8)>(),
-                times(),
-                proptest::option::of(times())
-            )
-                .prop_map(|(publish_id, (next, stalls, resends), opened_at, since)| {
-                    Phase::Uploading {
-                        publish_id,
-                        next,
-                        opened_at,
-                        not_before: opened_at,
-                        since,
-                        stalls,
-                        resends,
-                    }
-                }),
-            (id, any::<(u32, bool, u8)>(), times(), times()).prop_map(
-                |(publish_id, (polls, complete, resends), opened_at, since)| {
-                    Phase::Processing {
-                        publish_id,
-                        opened_at,
-                        since,
-                        ask_at: since,
-                        polls,
-                        complete,
-                        resends,
-                    }
-                }
-            ),
-            (
-                proptest::option::of(id),
-                prop_oneof![
-                    proptest::collection::vec("[0-9]{1,19}", 0..3)
-                        .prop_map(|ids| { Outcome::Published(PublishedPost { ids, url: None }) }),
-                    Just(Outcome::Inbox),
-                    faults().prop_map(Outcome::Failed),
-                    faults().prop_map(Outcome::Unknown),
-                ]
-            )
-                .prop_map(|(publish_id, outcome)| Phase::Done {
-                    publish_id,
-                    outcome
-                }),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn a_state_survives_being_written_down(
-            phase in phases(),
-            size in 1u64..5_000_000_000,
-            inits in any::<u8>(),
-            retried in any::<bool>(),
-        ) {
-            let plan = Plan::new(size, None).unwrap();
-            let machine = Machine { plan, inits, retried, phase };
-            let state = machine.clone().close(None);
-            let text = state.data.to_string();
-            let data = serde_json::from_str(&text).unwrap();
-            prop_assert_eq!(Machine::open(&State { data, secret: None }), Ok(machine));
-        }
-    }
-
-    #[test]
-    fn questions_slow_down_and_stay_far_below_the_limit() {
-        let pauses: Vec<_> = (0..12).map(pause).collect();
-        assert_eq!(pauses[0], 5);
-        assert!(pauses.is_sorted() && pauses[11] == 30, "{pauses:?}");
-    }
-}
+#[path = "state_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use domain::{Fault, FaultKind, PublishedPost, Secret, TokenBundle};
 use serde_json::{Value, json};
 
 use super::errors::{self, Place};
-use super::state::{Machine, Outcome};
+use super::state::{Doubt, Machine, Outcome};
 use super::{API, wire};
 use crate::{Answer, Call, Repeat, State};
 
@@ -64,18 +64,28 @@ fn under_way(
     let plan = machine.plan;
     let holds_all = bytes.is_some_and(|bytes| bytes >= plan.size);
     if !machine.may_publish() {
-        // Asked because the upload address died before the last chunk was sent. If TikTok agrees
-        // that bytes are missing, nothing can come of this publish; if it does not say while only
-        // the last chunk was left, our notes alone are not enough to begin another.
-        let unsure = bytes.is_none() && machine.only_last_left();
-        return if holds_all || unsure {
-            machine.ask(holds_all, at)
-        } else {
-            machine.restart(at, super::upload::stuck())
+        return match (machine.doubt(at), bytes) {
+            _ if holds_all => machine.ask(true, at),
+            // Asked in the middle of the upload: it goes on at the first byte that is missing.
+            (Some(_), Some(bytes)) => machine.resume(Some(plan.chunk_after(bytes))),
+            (Some(Doubt::Stalled), None) => machine.resume(None),
+            // Asked because the upload address died, or refused the chunk's place, before the last
+            // chunk was sent: nothing can come of this publish. But where only the last chunk was
+            // left and TikTok does not say that it is missing, our notes alone are not enough to
+            // begin another.
+            (_, None) if machine.only_last_left() => machine.ask(false, at),
+            _ => machine.restart(at, super::upload::stuck()),
         };
     }
     // An upload whose address expired on it goes on as a question.
     let machine = machine.ask(holds_all, at);
+    if let Some(fault) = machine.refused().filter(|_| !holds_all) {
+        // The refused chunk was the only one that could complete the upload, and it did not.
+        return machine.done(match uploading {
+            true => Outcome::Failed(fault),
+            false => Outcome::Unknown(fault),
+        });
+    }
     if uploading && !holds_all && url.is_some() {
         // Without a count, the last chunk is the one whose fate is open.
         let chunk = bytes.map_or(plan.count, |bytes| plan.chunk_after(bytes));
@@ -83,7 +93,7 @@ fn under_way(
             return machine;
         }
     }
-    machine.ask_again(holds_all, at)
+    machine.ask_again(holds_all, None, at)
 }
 
 /// The status could not be told.
@@ -95,15 +105,24 @@ fn unanswered(
 ) -> Result<State, Fault> {
     let at = answer.sent_at;
     match (fault.kind, machine.may_publish()) {
-        (FaultKind::TokenRejected | FaultKind::RateLimited, _) => Err(fault),
-        // Trouble on TikTok's side may outlast any number of tries: the machine paces itself.
-        (FaultKind::PlatformDown, true) => {
-            let machine = machine.ask(false, at).ask_again(false, at);
+        (FaultKind::TokenRejected, _) => Err(fault),
+        // Trouble on TikTok's side and limits may outlast any number of tries: the machine paces
+        // itself.
+        (FaultKind::PlatformDown | FaultKind::RateLimited, true) => {
+            let machine = machine.ask(false, at);
+            let machine = machine.ask_again(false, answer.wait_until(), at);
             Ok(machine.close(url))
         }
         // Nothing tells any more, and everything may have been sent.
         (_, true) => Ok(machine.done(Outcome::Unknown(fault)).close(None)),
+        (FaultKind::NotFound, false) if machine.only_last_left() => {
+            Ok(machine.done(Outcome::Unknown(fault)).close(None))
+        }
         (FaultKind::NotFound, false) => Ok(machine.restart(at, fault).close(None)),
+        // The question was only to save a try.
+        (FaultKind::PlatformDown, false) if machine.doubt(at) == Some(Doubt::Stalled) => {
+            Ok(machine.resume(None).close(url))
+        }
         (_, false) => Err(fault),
     }
 }

@@ -107,15 +107,23 @@ pub(super) fn exchange(app: &App, grant: &CodeGrant) -> Result<Call, Fault> {
     wire::form("tiktok.token.exchange", &token_url(), Repeat::Once, &fields)
 }
 
-/// The tokens that a code brought, and whose they are.
-pub(super) fn read_exchange(answer: Answer<'_>) -> Result<(Option<String>, TokenBundle), Fault> {
+/// The tokens that a code brought, and whose they are. An answer without scopes granted `asked`.
+pub(super) fn read_exchange(
+    answer: Answer<'_>,
+    asked: &[String],
+) -> Result<(Option<String>, TokenBundle), Fault> {
     let tokens = Tokens::read(Place::Exchange, answer)?;
+    let scopes = if tokens.scopes.is_empty() {
+        asked.to_vec()
+    } else {
+        tokens.scopes
+    };
     let bundle = TokenBundle {
         access_token: tokens.access,
         refresh_token: tokens.refresh,
         expires_at: tokens.expires_at,
         refresh_expires_at: tokens.refresh_expires_at,
-        scopes: tokens.scopes,
+        scopes,
         extra: BTreeMap::new(),
     };
     Ok((tokens.open_id, bundle))
@@ -164,7 +172,7 @@ impl Tokens {
 }
 
 /// Commas are documented; spaces are what OAuth itself would have.
-fn scopes(text: &str) -> Vec<String> {
+pub(super) fn scopes(text: &str) -> Vec<String> {
     let parts = text.split([',', ' ']).filter(|part| !part.is_empty());
     parts.map(str::to_owned).collect()
 }

@@ -7,7 +7,7 @@ use http::{Method, Request};
 
 use super::chunks::Plan;
 use super::errors::{self, Place};
-use super::state::{Machine, Phase};
+use super::state::{Doubt, GIVEN_UP, Machine, Phase};
 use super::{UPLOAD_HOSTS, wire};
 use crate::{Answer, Job, State, Upload};
 
@@ -72,17 +72,21 @@ pub(super) fn answered(
         (201, _) => (machine.ask(plan.is_last(sent), at), url),
         (206 | 416, Some(chunk)) if chunk >= plan.count => (machine.ask(true, at), url),
         // A claim to hold more than was sent is not taken: sending it again is harmless, a gap not.
-        (206, Some(chunk)) => (machine.advance(chunk.min(sent + 1), at, stuck()), url),
+        (206, Some(chunk)) => (machine.advance(chunk.min(sent + 1), at), url),
         (200..=299, _) if plan.is_last(sent) => (machine.ask(false, at), url),
-        (200..=299, _) => (machine.advance(sent + 1, at, stuck()), url),
-        (416, Some(chunk)) => (machine.advance(chunk, at, fault()), url),
+        (200..=299, _) => (machine.advance(sent + 1, at), url),
+        (416, Some(chunk)) => (machine.advance(chunk, at), url),
         // The address is dead. If it may have taken everything, that is no proof of anything, and
         // nothing but the status can tell; if not, nothing can have been published.
         (401 | 403 | 404, _) if may_publish => (machine.ask(false, at), None),
-        (401 | 403 | 404 | 416, _) if !may_publish => (machine.restart(at, fault()), None),
-        // Refused as malformed: stop, unless the last chunk has been there before.
-        (400, _) if before.is_none() => return Err(fault()),
+        (401 | 403 | 404, _) => (machine.restart(at, fault()), None),
+        // Refused as malformed: stop. Of the last chunk TikTok is asked once first, and for as long as
+        // it takes if that chunk has been there before.
+        (400, _) if !may_publish => return Err(fault()),
+        (400, _) if before.is_none() => (machine.ask_once(fault(), at), None),
         (400, _) => (machine.ask(false, at), None),
+        // It does not say where it stands: ask, so that no byte is skipped.
+        (416, None) if !may_publish => (machine.stalled(Doubt::Place, at), url),
         _ if may_publish => (machine.ask(false, at), url),
         // The same chunk again; the fault says whether and when.
         _ => return Err(fault()),
@@ -90,7 +94,7 @@ pub(super) fn answered(
     Ok(machine.close(url))
 }
 
-/// Why an upload that makes no progress is given up.
+/// Why an upload that made no progress is given up.
 pub(super) fn stuck() -> Fault {
-    Fault::new(FaultKind::PlatformDown)
+    Fault::new(FaultKind::PlatformDown).sentence(GIVEN_UP)
 }

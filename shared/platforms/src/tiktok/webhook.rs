@@ -70,11 +70,12 @@ impl Webhook for TikTok {
         let account = body.get("user_openid").and_then(wire::id);
         let created = body.get("create_time").and_then(wire::whole);
         let written = body.get("content").unwrap_or(&Value::Null);
-        // A JSON text inside the JSON, as documented; an object where a sender forgot to wrap it.
+        // A JSON text inside the JSON, as documented; an object where a sender forgot to wrap it. What
+        // is no JSON says nothing, and the event decides whether that matters.
         let (content, text) = match written {
             Value::String(text) if text.is_empty() => (Value::Null, String::new()),
             Value::String(text) => {
-                let content = serde_json::from_str(text).map_err(|_| unreadable())?;
+                let content = serde_json::from_str(text).unwrap_or_default();
                 (content, text.clone())
             }
             other => (other.clone(), other.to_string()),

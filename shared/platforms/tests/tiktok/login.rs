@@ -87,8 +87,20 @@ fn ways_back() {
         ("scopes", "user.info.basic"),
         ("state", "s"),
     ]) {
-        CallbackAnswer::Code(read) => assert_eq!(read.expose(), code),
+        CallbackAnswer::Code {
+            code: read,
+            granted,
+        } => {
+            assert_eq!(read.expose(), code);
+            assert_eq!(granted.unwrap(), ["user.info.basic"]);
+        }
         other => panic!("{other:?}"),
+    }
+    for silent in [&[("code", code)][..], &[("code", code), ("scopes", "")]] {
+        match back(silent) {
+            CallbackAnswer::Code { granted, .. } => assert_eq!(granted, None),
+            other => panic!("{other:?}"),
+        }
     }
     for query in [
         &[
@@ -164,6 +176,7 @@ fn grant(verifier: Option<&str>) -> CodeGrant {
         code: Secret::new("AbCd*0!6410.e1"),
         redirect_uri: "https://app.example.com/oauth/tiktok".into(),
         verifier: verifier.map(Secret::new),
+        scopes: vec!["user.info.basic".into(), "video.upload".into()],
     }
 }
 
@@ -285,6 +298,20 @@ fn connected() {
     failed(connect.next(None));
 }
 
+/// RFC 6749 §5.1: an answer without scopes granted what was asked.
+#[test]
+fn an_answer_without_scopes_granted_what_was_asked() {
+    for absent in [json!(null), json!(""), json!(7)] {
+        let (mut connect, _) = exchange(None);
+        let mut body = tokens("");
+        body["scope"] = absent;
+        sent(connect.next(Some(reply(200, body.to_string()).answer())));
+        let user = good(json!({"user": {"open_id": "-000InventedOpenId"}}));
+        let Linked { bundle, .. } = linked(connect.next(Some(user.answer())));
+        assert_eq!(bundle.scopes, ["user.info.basic", "video.upload"]);
+    }
+}
+
 #[test]
 fn without_the_basic_scope_the_id_is_enough() {
     let (mut connect, _) = exchange(None);
@@ -347,6 +374,49 @@ fn the_body_decides_about_the_exchange() {
             json!({"error": "invalid_grant", "error_description": "Redirect_uri is not matched with the uri when requesting code."}),
             FaultKind::AppRefused,
             "`redirect_uri`",
+        ),
+        (
+            400,
+            json!({"error": "invalid_grant", "error_description": "redirect_uri mismatch"}),
+            FaultKind::AppRefused,
+            "`redirect_uri`",
+        ),
+        (
+            400,
+            json!({"error": "invalid_request", "error_description": "Redirect_uri is not matched with the uri when requesting code."}),
+            FaultKind::AppRefused,
+            "`redirect_uri`",
+        ),
+        // Words that blame the code as well, or something else, leave `invalid_grant` its meaning.
+        (
+            400,
+            json!({"error": "invalid_grant", "error_description": "The code is invalid, expired or does not match the redirect_uri."}),
+            FaultKind::ReauthNeeded,
+            "Start connecting again",
+        ),
+        (
+            400,
+            json!({"error": "invalid_grant", "error_description": "Redirect URI does not match, or the grant has expired"}),
+            FaultKind::ReauthNeeded,
+            "Start connecting again",
+        ),
+        (
+            400,
+            json!({"error": "invalid_grant", "error_description": "Code verifier or code challenge is invalid."}),
+            FaultKind::ReauthNeeded,
+            "Start connecting again",
+        ),
+        (
+            400,
+            json!({"error": "invalid_grant", "error_description": "code_verifier mismatch"}),
+            FaultKind::ReauthNeeded,
+            "Start connecting again",
+        ),
+        (
+            400,
+            json!({"error": "invalid_grant", "error_description": "Issued to another client_key."}),
+            FaultKind::ReauthNeeded,
+            "Start connecting again",
         ),
         (
             400,

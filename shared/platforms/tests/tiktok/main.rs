@@ -11,6 +11,7 @@ mod faults;
 mod login;
 mod machine;
 mod news;
+mod patience;
 mod posts;
 mod reading;
 mod server;

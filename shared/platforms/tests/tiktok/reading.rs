@@ -83,6 +83,7 @@ proptest! {
             code: domain::Secret::new("c"),
             redirect_uri: "https://app.example.com/cb".into(),
             verifier: None,
+            scopes: Vec::new(),
         });
         connect.next(None);
         for _ in 0..4 {

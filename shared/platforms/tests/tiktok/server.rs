@@ -11,7 +11,10 @@ use crate::support::{Reply, good, refusal, reply};
 pub(crate) enum Progress {
     Count,
     LastByte,
+    /// Only where the place was wrong.
     Nothing,
+    /// Not even there.
+    Never,
 }
 
 /// What is known of one publish.
@@ -165,7 +168,7 @@ impl Server {
             Progress::LastByte => 0,
             // Progress is documented for 416, so at least there it is told.
             Progress::Nothing if status == 416 => publish.held,
-            Progress::Nothing => return answer,
+            Progress::Nothing | Progress::Never => return answer,
         };
         answer.header("content-range", &format!("bytes 0-{told}/{}", publish.size))
     }

@@ -15,7 +15,7 @@ enum Trouble {
     /// It arrives, and the answer does not.
     AnswerLost,
     /// It arrives, and its sender dies without leaving a note: the same state is taken up again.
-    /// Only uploads and questions meet this, since starts leave an intent behind.
+    /// Starts and last chunks leave an intent behind, so there the loss is noticed.
     Forgotten,
 }
 
@@ -39,7 +39,7 @@ fn run(post: &Post, mut server: Server, troubles: &[(usize, Trouble)]) -> Run {
     let mut requests = 0;
     for _ in 0..500 {
         let action = TikTok.next(&job, &state, now);
-        let is_init = action == Action::Call(platforms::Repeat::Once);
+        let intent = leaves_intent(post, &action);
         let answer: Box<dyn FnOnce(&mut Server) -> Reply> = match action {
             Action::Wait(until) => {
                 assert!(until > now, "a pause that is over");
@@ -71,7 +71,7 @@ fn run(post: &Post, mut server: Server, troubles: &[(usize, Trouble)]) -> Run {
         state = match trouble.map(|(_, trouble)| *trouble) {
             None => answered(post, state, &answer(&mut server), &mut now),
             Some(Trouble::RequestLost) => TikTok.lost(&job, &state, now),
-            Some(Trouble::Forgotten) if !is_init => {
+            Some(Trouble::Forgotten) if !intent => {
                 answer(&mut server);
                 state
             }
@@ -84,6 +84,15 @@ fn run(post: &Post, mut server: Server, troubles: &[(usize, Trouble)]) -> Run {
         now = now.plus_secs(1);
     }
     panic!("no end");
+}
+
+/// Whether the runner writes down that this is about to be done.
+fn leaves_intent(post: &Post, action: &Action) -> bool {
+    match action {
+        Action::Call(repeat) => *repeat == platforms::Repeat::Once,
+        Action::Upload { media, range } => range.end == post.media[*media].size,
+        Action::Wait(_) | Action::Finish(_) => false,
+    }
 }
 
 fn answered(post: &Post, state: State, reply: &Reply, now: &mut Timestamp) -> State {
@@ -107,7 +116,12 @@ fn through_text(state: &State) -> State {
 
 fn variants() -> Vec<(Post, Progress, bool)> {
     let mut variants = Vec::new();
-    for progress in [Progress::Count, Progress::LastByte, Progress::Nothing] {
+    for progress in [
+        Progress::Count,
+        Progress::LastByte,
+        Progress::Nothing,
+        Progress::Never,
+    ] {
         for forgets in [false, true] {
             for size in [4_000_000, 100_000_000] {
                 variants.push((Post::direct(size), progress, forgets));
@@ -184,25 +198,31 @@ fn giving_up_at_every_step_tells_the_truth() {
     for (post, progress, forgets) in variants() {
         let steps = check(&post, progress, forgets, &[]).requests;
         for stop in 0..steps {
-            let mut server = Server::new(progress, forgets);
-            let (state, published) = until(&post, &mut server, stop);
-            let fault = Fault::new(domain::FaultKind::ReauthNeeded);
-            match TikTok.given_up(&state, fault) {
-                Finish::Failed(_) => assert_eq!(published, 0, "{stop}"),
-                Finish::Unknown(_) => assert!(stop > 0),
-                other => panic!("{other:?}"),
+            for forgotten in [false, true] {
+                let mut server = Server::new(progress, forgets);
+                let (state, published) = until(&post, &mut server, stop, forgotten);
+                let fault = Fault::new(domain::FaultKind::ReauthNeeded);
+                match TikTok.given_up(&state, fault) {
+                    Finish::Failed(_) => assert_eq!(published, 0, "{stop} {forgotten}"),
+                    Finish::Unknown(_) => assert!(stop > 0),
+                    other => panic!("{other:?}"),
+                }
             }
         }
     }
 }
 
-fn until(post: &Post, server: &mut Server, steps: usize) -> (State, usize) {
+/// The state after so many requests, the last one's answer perhaps [`Trouble::Forgotten`], and how
+/// many posts there are then.
+fn until(post: &Post, server: &mut Server, steps: usize, forgotten: bool) -> (State, usize) {
     let job = post.job();
     let mut state = post.start();
     let mut now = T0;
     let mut done = 0;
     while done < steps {
-        let reply = match TikTok.next(&job, &state, now) {
+        let action = TikTok.next(&job, &state, now);
+        let intent = leaves_intent(post, &action);
+        let reply = match action {
             Action::Wait(until) => {
                 now = until;
                 continue;
@@ -217,8 +237,12 @@ fn until(post: &Post, server: &mut Server, steps: usize) -> (State, usize) {
             }
             Action::Finish(_) => break,
         };
-        state = post.answered(&state, &reply).unwrap();
         done += 1;
+        state = match (forgotten && done == steps, intent) {
+            (false, _) => post.answered(&state, &reply).unwrap(),
+            (true, true) => TikTok.lost(&job, &state, now),
+            (true, false) => state,
+        };
     }
     (state, server.published())
 }

@@ -306,6 +306,24 @@ fn what_cannot_be_read_is_a_fault() {
     }
 }
 
+/// An event that we have no use for, or that says all by its name, needs no readable content.
+#[test]
+fn content_that_is_no_json_matters_only_where_it_is_needed() {
+    let removed = WebhookEffect::AuthorizationRemoved {
+        reason: "TikTok ended the connection without saying why.".to_owned(),
+    };
+    for (event, effect) in [
+        ("something.new", WebhookEffect::Nothing),
+        ("video.upload.failed", WebhookEffect::Nothing),
+        ("authorization.removed", removed),
+    ] {
+        let broken = read(&body(event, &json!("{broken")));
+        assert_eq!(broken.effect, effect, "{event}");
+        let other = read(&body(event, &json!("plain words")));
+        assert_ne!(broken.dedup_key, other.dedup_key, "{event}");
+    }
+}
+
 #[test]
 fn the_fact_is_the_key() {
     let content = json!(r#"{"publish_id":"p"}"#);

@@ -2,9 +2,9 @@
 
 use domain::{Fault, FaultKind, Timestamp};
 use http::HeaderMap;
-use platforms::State;
+use platforms::{RateHeaders, State};
 use tokens::AccessError;
-use transport::{NoAnswerKind, RateHeaders};
+use transport::NoAnswerKind;
 
 use crate::decide::Trouble;
 use crate::error::RunError;
@@ -21,12 +21,18 @@ pub(super) enum Done {
     NotOurs,
 }
 
-/// What may be concluded where no answer came.
-pub(super) fn unanswered(kind: NoAnswerKind) -> Done {
+/// What may be concluded where no answer came. `given`: the platform itself gave the address.
+pub(super) fn unanswered(kind: NoAnswerKind, given: bool) -> Done {
     match kind {
         NoAnswerKind::NotSent => Done::Trouble(Trouble::Fault(Fault::new(FaultKind::PlatformDown))),
         // The address is one that we do not call: the same again would be refused again.
-        NoAnswerKind::Refused => Done::Trouble(Trouble::Fault(Fault::new(FaultKind::OurBug))),
+        NoAnswerKind::Refused => Done::Trouble(Trouble::Fault(
+            Fault::new(FaultKind::OurBug).sentence(if given {
+                "The platform gave an upload address that may not be called."
+            } else {
+                "The platform's address may not be called from here. The operator must check the host overrides."
+            }),
+        )),
         NoAnswerKind::Lost | NoAnswerKind::TooLarge => Done::Lost,
     }
 }
@@ -60,7 +66,23 @@ mod tests {
             (NoAnswerKind::Lost, true),
             (NoAnswerKind::TooLarge, true),
         ] {
-            assert_eq!(matches!(unanswered(kind), Done::Lost), lost, "{kind:?}");
+            for given in [false, true] {
+                let done = unanswered(kind, given);
+                assert_eq!(matches!(done, Done::Lost), lost, "{kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_that_may_not_be_called_is_told_to_the_operator() {
+        for (given, names) in [(true, "upload address"), (false, "host overrides")] {
+            let Done::Trouble(Trouble::Fault(fault)) = unanswered(NoAnswerKind::Refused, given)
+            else {
+                panic!("no fault");
+            };
+            assert_eq!(fault.kind.actor(), domain::Actor::Operator);
+            assert_eq!(fault.retry(), domain::Retry::Never);
+            assert!(fault.explain().contains(names), "{}", fault.explain());
         }
     }
 

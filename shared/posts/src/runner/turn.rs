@@ -109,7 +109,7 @@ impl<'a> Turn<'a> {
                         .map(|media| media.size)
                         .sum();
                     let sent = before.saturating_add(range.end);
-                    let done = self.upload(machine, &state, media, range).await;
+                    let done = self.upload(machine, &state, media, range).await?;
                     (done, Some(sent))
                 }
             };
@@ -175,7 +175,11 @@ impl<'a> Turn<'a> {
             None => {
                 tracing::error!(target.id = %self.item.target_id, "a sealed state does not open");
                 // Without its secret the state still knows whether anything can have been published.
-                let state = State { data, secret: None };
+                let mut state = State { data, secret: None };
+                if self.item.intent.is_some() {
+                    let job = self.job(machine.app);
+                    state = machine.platform.lost(&job, &state, self.now());
+                }
                 let fault = Fault::new(FaultKind::OurBug);
                 Ok(Err(machine.platform.given_up(&state, fault)))
             }
@@ -208,11 +212,8 @@ impl<'a> Turn<'a> {
         };
         if repeat == Repeat::Once || call.repeat == Repeat::Once {
             call.repeat = Repeat::Once;
-            let attempt = self.attempt();
-            let targets = &self.runner.targets;
-            match targets.intend(&self.item, &self.holder, &attempt).await? {
-                Some(item) => self.item = item,
-                None => return Ok(Done::NotOurs),
+            if !self.intend().await? {
+                return Ok(Done::NotOurs);
             }
         }
         let name = call.name;
@@ -224,7 +225,7 @@ impl<'a> Turn<'a> {
             .min(self.budget.left(sent_at))
             .max(Duration::from_secs(1));
         let answer = self.runner.wire.send(call, timeout).await;
-        Ok(self.read(machine, state, name, sent_at, answer))
+        Ok(self.read(machine, state, name, sent_at, answer, false))
     }
 
     async fn upload(
@@ -233,21 +234,28 @@ impl<'a> Turn<'a> {
         state: &State,
         media: usize,
         range: std::ops::Range<u64>,
-    ) -> Done {
+    ) -> Result<Done, RunError> {
         let upload = machine.platform.upload(&self.job(machine.app), state);
         let upload = match upload {
             Ok(upload) => upload,
-            Err(fault) => return Done::Trouble(Trouble::Fault(fault)),
+            Err(fault) => return Ok(Done::Trouble(Trouble::Fault(fault))),
         };
         let Some(file) = self.item.media.get(media) else {
-            return Done::Trouble(Trouble::Fault(Fault::new(FaultKind::OurBug)));
+            let fault = Fault::new(FaultKind::OurBug);
+            return Ok(Done::Trouble(Trouble::Fault(fault)));
         };
+        let completes = completes(file.size, &range);
         let length = range.end.saturating_sub(range.start);
         let Reading { bytes, broken } = match self.runner.files.read(&file.object_key, range).await
         {
             Ok(reading) => reading,
-            Err(error) => return Done::Trouble(Trouble::File(error)),
+            Err(error) => return Ok(Done::Trouble(Trouble::File(error))),
         };
+        // It can be sent twice, but a worker that dies over it must not leave a state that takes the
+        // file for incomplete.
+        if completes && !self.intend().await? {
+            return Ok(Done::NotOurs);
+        }
         let Upload {
             name,
             request,
@@ -266,9 +274,25 @@ impl<'a> Turn<'a> {
         {
             // The platform did not get as many bytes as were announced, so it has no part of them.
             tracing::warn!(target.id = %self.item.target_id, error, "a file could not be read on");
-            return Done::Trouble(Trouble::File(crate::FilesError::Unavailable(error)));
+            let error = crate::FilesError::Unavailable(error);
+            return Ok(Done::Trouble(Trouble::File(error)));
         }
-        self.read(machine, state, name, sent_at, answer)
+        Ok(self.read(machine, state, name, sent_at, answer, true))
+    }
+
+    /// Writes down that a call is about to be made whose loss must be noticed; `false`: the target is
+    /// no longer this worker's.
+    async fn intend(&mut self) -> Result<bool, RunError> {
+        let attempt = self.attempt();
+        let targets = &self.runner.targets;
+        let written = targets.intend(&self.item, &self.holder, &attempt).await?;
+        Ok(match written {
+            Some(item) => {
+                self.item = item;
+                true
+            }
+            None => false,
+        })
     }
 
     /// What an answer, or the lack of one, comes to.
@@ -279,6 +303,7 @@ impl<'a> Turn<'a> {
         name: &'static str,
         sent_at: Timestamp,
         answer: Result<Response<Bytes>, NoAnswer>,
+        given_address: bool,
     ) -> Done {
         let now = self.now();
         let elapsed_ms = u64::try_from(now.since(sent_at).as_millis()).unwrap_or(u64::MAX);
@@ -287,7 +312,7 @@ impl<'a> Turn<'a> {
             Ok(response) => response,
             Err(error) => {
                 tracing::warn!(call = name, target.id = target, elapsed_ms, error = %error, "no answer");
-                return unanswered(error.kind());
+                return unanswered(error.kind(), given_address);
             }
         };
         let status = response.status().as_u16();
@@ -406,4 +431,9 @@ impl<'a> Turn<'a> {
     pub(super) fn attempt(&self) -> AttemptId {
         self.runner.attempt()
     }
+}
+
+/// Whether these bytes are the file's last ones: the platform may then publish it.
+const fn completes(size: u64, range: &std::ops::Range<u64>) -> bool {
+    range.end >= size
 }

@@ -55,7 +55,8 @@ pub enum Confirmed {
     FlowOver,
     /// The connection's row changed since it was read: read it again.
     RowMoved,
-    /// A revoke of this account is on its way to the platform: a minute later it works.
+    /// A revoke of this account is on its way to the platform, or its access was ended since the
+    /// tokens were issued.
     AccountBarred,
     /// Another writer was there at the same moment: try again.
     Conflict,
@@ -115,7 +116,13 @@ impl Connections {
         let (flows, flow) = flows;
         let done = Transaction::new(attempt)
             .update(row.in_transaction(&self.0.name, item_key(new.user, new.connection))?)
-            .update(accounts.join(&new.account.key(), new.user, new.connection, new.now)?)
+            .update(accounts.join(
+                &new.account.key(),
+                new.user,
+                new.connection,
+                new.issued_at,
+                new.now,
+            )?)
             .update(flows.confirmed(flow, new.account, new.now)?);
         Ok(
             match events.0.tell(done, events.1)?.run(&self.0.client).await? {

@@ -178,14 +178,17 @@ impl Connections {
             .await
     }
 
-    /// Connections of one shard that are due, the most overdue first.
+    /// Connections of one shard that are due, the most overdue first; those of `resting` platforms
+    /// are passed over.
     pub async fn due(
         &self,
         shard: &str,
         now: Timestamp,
         limit: i32,
+        resting: &[Platform],
     ) -> Result<Vec<DueConnection>, StoreError> {
-        self.0.due_rows(shard, now, limit).await
+        let awake = |row: &DueConnection| !resting.contains(&row.platform);
+        self.0.due_rows(shard, now, limit, awake).await
     }
 
     /// Notes that a worker used it, and when it is due now that it is in use.

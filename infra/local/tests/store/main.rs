@@ -1,0 +1,28 @@
+//! What the tables' operations promise, on tables deployed from the real template and through the
+//! same proxy as the functions: refused conditions and what stands instead, repeated writes, expired
+//! rows, pages, due indexes, fences, races. Every instant is an argument.
+//!
+//! The modules say `cfg(test)` so that clippy knows their helpers for test code.
+
+#[cfg(test)]
+mod accounts;
+#[cfg(test)]
+mod deliveries;
+#[cfg(test)]
+mod flows;
+#[cfg(test)]
+mod ground;
+#[cfg(test)]
+mod leases;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod lost_answers;
+#[cfg(test)]
+mod media;
+#[cfg(test)]
+mod sealed;
+#[cfg(test)]
+mod sessions;
+#[cfg(test)]
+mod targets;
