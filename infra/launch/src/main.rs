@@ -1,6 +1,7 @@
 //! What the cargo aliases run. It has no dependencies, so it is there in a second; it then builds the
 //! whole workspace with one set of features (building the tool and the functions apart would compile
-//! the AWS SDKs once for each set), and becomes the local tool.
+//! the AWS SDKs once for each set), and becomes the local tool. Before `verify` it builds the tests
+//! with it: their own dependencies add features, and what was built without them would be built again.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -13,9 +14,12 @@ fn main() -> ExitCode {
         return fail("the project's folder is not where it was when this was built");
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tests = arguments.first().is_some_and(|first| first == "verify")
+        && !arguments.iter().any(|argument| argument == "--fast");
     let built = Command::new(&cargo)
         .current_dir(root)
-        .args(["build", "--workspace", "--bins"])
+        .args(["build", "--workspace"])
+        .arg(if tests { "--all-targets" } else { "--bins" })
         .status();
     match built {
         Ok(status) if status.success() => {}

@@ -1,13 +1,14 @@
 //! The operator's app on a platform: credentials and settings out of the secret.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use domain::{Platform, Secret};
 use serde::Deserialize;
 use serde_json::Value;
 
 /// An app registered with a platform. One JSON object of the platforms secret.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct App {
     /// TikTok's *client key*; elsewhere client id or app id.
     #[serde(alias = "client_key", alias = "app_id")]
@@ -28,6 +29,16 @@ pub struct App {
     /// Settings that one platform alone knows; each is described in that platform's module.
     #[serde(flatten)]
     pub settings: BTreeMap<String, Value>,
+}
+
+/// Shows the names of settings alone: a mistyped name may stand before a secret.
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("client_id", &self.client_id)
+            .field("settings", &self.settings.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why the platforms secret cannot be used. Never shows a value.

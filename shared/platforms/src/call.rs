@@ -1,7 +1,9 @@
 //! One request to a platform, and its answer.
 
+use std::fmt;
+
 use bytes::Bytes;
-use domain::Timestamp;
+use domain::{MaskedUrl, Timestamp};
 use http::{Request, Response};
 
 use crate::RateHeaders;
@@ -17,7 +19,7 @@ pub enum Repeat {
 }
 
 /// A request with what its sender must know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     /// Its name in logs and metrics: `tiktok.token.refresh`.
     pub name: &'static str,
@@ -28,7 +30,7 @@ pub struct Call {
 }
 
 /// What came back, and when the request had been sent: lifetimes count from before the sending.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Answer<'a> {
     /// Status, headers and the whole body.
     pub response: &'a Response<Bytes>,
@@ -40,5 +42,54 @@ impl Answer<'_> {
     /// When the next call may be made, where the answer's headers say that it must wait.
     pub fn wait_until(&self) -> Option<Timestamp> {
         RateHeaders::read(self.response.headers(), self.sent_at).wait_until()
+    }
+}
+
+/// Shows no header and no body: they hold secrets and tokens.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = self.request.uri().to_string();
+        f.debug_struct("Call")
+            .field("name", &self.name)
+            .field("method", self.request.method())
+            .field("url", &MaskedUrl(&url))
+            .field("repeat", &self.repeat)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shows no header and no body: they hold tokens.
+impl fmt::Debug for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.response.status())
+            .field("bytes", &self.response.body().len())
+            .field("sent_at", &self.sent_at)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_and_answers_show_no_secret() {
+        let request = Request::post("https://api.example/token?code=planted")
+            .header("authorization", "Bearer planted")
+            .body(Bytes::from_static(b"client_secret=planted"));
+        let call = Call {
+            name: "x.token",
+            request: request.unwrap(),
+            repeat: Repeat::Once,
+        };
+        let response = Response::new(Bytes::from_static(b"{\"access_token\":\"planted\"}"));
+        let answer = Answer {
+            response: &response,
+            sent_at: Timestamp::default(),
+        };
+        let shown = format!("{call:?} {answer:?}");
+        assert!(shown.contains("https://api.example/token"), "{shown}");
+        assert!(!shown.contains("planted"), "{shown}");
     }
 }

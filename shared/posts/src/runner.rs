@@ -1,8 +1,8 @@
 //! The runner: moves one target through its publishing machine, a step at a time.
 //!
 //! Every step ends in one write, conditional on the holder and on the step that was seen. Before a
-//! call that must not be made twice, the intent is written; an intent that is found means that the
-//! call's outcome is unknown, and the machine says how to find it out. Whoever loses the target ends
+//! call that must not be made twice, and before the bytes that complete a file, the intent is written;
+//! an intent that is found means that the outcome is unknown, and the machine says how to find it out. Whoever loses the target ends
 //! without a word: it is somebody else's, or will be.
 
 use std::sync::Arc;

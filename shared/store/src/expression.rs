@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Update as TransactUpdate};
 
 use crate::StoreError;
-use crate::item::Item;
+use crate::item::{self, Item};
 
 /// One item's change and the condition under which it is made.
 ///
@@ -124,12 +124,21 @@ impl Change {
         (!self.values.is_empty()).then(|| self.values.clone())
     }
 
+    /// Refuses a change whose values alone are more than an item may hold.
+    pub(crate) fn fitting(&self, table: &str) -> Result<(), StoreError> {
+        if item::size(&self.values) > item::MAX_ITEM_BYTES {
+            return Err(StoreError::TooLarge(table.to_owned()));
+        }
+        Ok(())
+    }
+
     /// As one write of a transaction.
     pub(crate) fn in_transaction(
         self,
         table: &str,
         key: Item,
     ) -> Result<TransactUpdate, StoreError> {
+        self.fitting(table)?;
         let builder: UpdateBuilder = TransactUpdate::builder()
             .table_name(table)
             .set_key(Some(key))

@@ -11,7 +11,7 @@ use crate::StoreError;
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// DynamoDB refuses items over 400 KB; some emulators do not.
-const MAX_ITEM_BYTES: usize = 400 * 1024;
+pub(crate) const MAX_ITEM_BYTES: usize = 400 * 1024;
 
 pub(crate) fn read<T: DeserializeOwned>(table: &str, item: Item) -> Result<T, StoreError> {
     serde_dynamo::from_item(item).map_err(|error| StoreError::Malformed {

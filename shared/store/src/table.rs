@@ -74,6 +74,7 @@ impl Table {
         attempt: &AttemptId,
     ) -> Result<Written<T, Option<T>>, StoreError> {
         let change = change.set(ATTEMPT, item::text(attempt.as_str()));
+        change.fitting(&self.name)?;
         let mut error = None;
         for _ in 0..CONFLICT_TRIES {
             match self.change_once(&key, &change, attempt).await? {

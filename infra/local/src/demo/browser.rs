@@ -276,3 +276,51 @@ fn is_loopback(url: &Url) -> bool {
 fn shown(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_off_this_machine_is_asked() {
+        let overrides = r#"{"www.tiktok.com": "http://127.0.0.1:1/www"}"#;
+        let overrides = HostOverrides::parse(overrides).unwrap();
+        let mut browser = Browser::new(&BTreeMap::new())
+            .unwrap()
+            .overriding(overrides);
+        for (address, says) in [
+            (
+                "https://open.tiktokapis.com/a?secret",
+                "https://open.tiktokapis.com/a is not on this machine: name its host in host_overrides",
+            ),
+            (
+                "http://10.0.0.1/",
+                "http://10.0.0.1/ is not on this machine",
+            ),
+            ("http://localhost.example.test/", "is not on this machine"),
+            // Mapped, and nobody is there.
+            (
+                "https://www.tiktok.com/a?secret",
+                "asking http://127.0.0.1:1/www/a",
+            ),
+        ] {
+            let error = browser.open(address).await.unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_message_shows_neither_query_nor_a_whole_page() {
+        let page = Page {
+            url: Url::parse("http://127.0.0.1/a?state=secret#b").unwrap(),
+            status: StatusCode::OK,
+            headers: BTreeMap::new(),
+            text: format!("<h1>Log in</h1>{}", "é".repeat(400)),
+        };
+        let told = page.told();
+        let start = "http://127.0.0.1/a answered 200 OK and says: Log in é";
+        assert!(told.starts_with(start) && told.ends_with("é…"), "{told}");
+        assert!(told.chars().count() < 400, "{told}");
+    }
+}

@@ -141,7 +141,7 @@ impl Controls {
             }
             ("input", "button" | "reset" | "file") => {}
             ("input" | "select" | "textarea", _) if !off && tag.has("name") => {
-                let text = (tag.name == "textarea").then(|| Open::Textarea(self.fields.len()));
+                let text = (tag.name == "textarea").then_some(Open::Textarea(self.fields.len()));
                 self.fields.push(Field {
                     tag,
                     form,

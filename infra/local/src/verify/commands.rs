@@ -108,31 +108,69 @@ pub(super) fn clippy(project: &Project, log: &mut Log) -> Result<Outcome> {
     })
 }
 
-/// All tests. The closing line of each test program is repeated for whoever reads our output.
+/// All tests. The closing line of each test program is repeated for whoever reads our output; of
+/// those that fail, what they said is shown.
 pub(super) fn tests(project: &Project, log: &mut Log) -> Result<Outcome> {
     // Made once here, so that no test waits for it.
     cloud::python(&project.root)?;
     let mut command = project.cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
     command.args(&project.options.test_arguments);
-    let (mut passed, mut failed, mut ignored) = (0, 0, 0);
-    let good = project.logged(command, log, |line| {
-        if let Some(counts) = line.strip_prefix("test result: ") {
-            passed += count(counts, "passed");
-            failed += count(counts, "failed");
-            ignored += count(counts, "ignored");
-            say(&format!("{line}\n"))?;
-        } else if line.starts_with("     Running ") || line.starts_with("   Doc-tests ") {
-            say(&format!("{line}\n"))?;
-        }
-        Ok(())
+    let mut run = TestRun::default();
+    let good = project.logged(command, log, |line| match run.read(line) {
+        Some(told) => say(&told),
+        None => Ok(()),
     })?;
-    let told = format!("{passed} passed, {failed} failed, {ignored} ignored");
-    Ok(if good && failed == 0 && passed > 0 {
+    log.excerpt = run.failures;
+    let told = format!(
+        "{} passed, {} failed, {} ignored",
+        run.passed, run.failed, run.ignored
+    );
+    Ok(if good && run.failed == 0 && run.passed > 0 {
         Outcome::Passed(told)
     } else {
         Outcome::Failed(told)
     })
+}
+
+/// What the output of `cargo test` says.
+#[derive(Default)]
+struct TestRun {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    /// The test program that runs.
+    program: String,
+    /// Whether the lines are those of failures, and all of these so far.
+    in_failures: bool,
+    failures: Vec<String>,
+}
+
+impl TestRun {
+    /// Takes one line in; gives what is told of it. A program without tests is not told of.
+    fn read(&mut self, line: &str) -> Option<String> {
+        if line.starts_with("     Running ") || line.starts_with("   Doc-tests ") {
+            self.program = line.trim().to_owned();
+        }
+        let Some(counts) = line.strip_prefix("test result: ") else {
+            if line == "failures:" && !self.in_failures {
+                self.in_failures = true;
+                self.failures.push(self.program.clone());
+            }
+            if self.in_failures {
+                self.failures.push(line.to_owned());
+            }
+            return None;
+        };
+        self.in_failures = false;
+        let [passed, failed, ignored] =
+            ["passed", "failed", "ignored"].map(|word| count(counts, word));
+        self.passed += passed;
+        self.failed += failed;
+        self.ignored += ignored;
+        let some = passed + failed + ignored > 0;
+        some.then(|| format!("{}\n{line}\n", self.program))
+    }
 }
 
 /// The number before a word: 12 in `ok. 12 passed; 0 failed`.
@@ -157,12 +195,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_read_from_the_closing_line() {
-        let line =
-            "ok. 12 passed; 3 failed; 1 ignored; 0 measured; 9 filtered out; finished in 1.25s";
-        assert_eq!(count(line, "passed"), 12);
-        assert_eq!(count(line, "failed"), 3);
-        assert_eq!(count(line, "ignored"), 1);
-        assert_eq!(count("FAILED. 0 passed", "failed"), 0);
+    fn what_cargo_test_says() {
+        let mut run = TestRun::default();
+        let output = "     Running unittests src/lib.rs (target/a)\n\nrunning 0 tests\n\n\
+            test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n     \
+            Running tests/b.rs (target/b)\ntest one ... ok\ntest two ... FAILED\n\nfailures:\n\n\
+            ---- two stdout ----\nwhy\n\nfailures:\n    two\n\n\
+            test result: FAILED. 12 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out\n\
+            error: test failed\n";
+        let told: Vec<String> = output.lines().filter_map(|line| run.read(line)).collect();
+        assert_eq!((run.passed, run.failed, run.ignored), (12, 1, 3));
+        let [told] = told.try_into().unwrap();
+        assert!(told.starts_with("Running tests/b.rs (target/b)\ntest result: FAILED. 12 passed"));
+        let shown = run.failures.join("\n");
+        assert!(shown.starts_with("Running tests/b.rs") && shown.ends_with("    two\n"));
+        assert!(shown.contains("why") && !shown.contains("test one"));
     }
 }

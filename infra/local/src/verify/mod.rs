@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// So many of the last lines of a failed step are shown; its log has all of them.
-const SHOWN_LINES: usize = 200;
+/// At most so many lines of a failed step are shown, the last; its log has all of them.
+const SHOWN_LINES: usize = 300;
 
 /// What `verify` was asked for.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +49,8 @@ struct Project {
 struct Log {
     path: PathBuf,
     file: File,
+    /// What of it is shown instead of its end.
+    excerpt: Vec<String>,
 }
 
 type Check = fn(&Project, &mut Log) -> Result<Outcome>;
@@ -115,17 +117,24 @@ impl Log {
     fn create(home: &Path, step: &str) -> Result<Self> {
         let path = home.join(format!("{step}.log"));
         let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
-        Ok(Self { path, file })
+        Ok(Self {
+            path,
+            file,
+            excerpt: Vec::new(),
+        })
     }
 
     fn line(&mut self, text: &str) -> Result<()> {
         writeln!(self.file, "{text}").context("writing a log")
     }
 
-    /// The end of the log, for a step that failed.
+    /// What is shown of a step that failed.
     fn shown(&self) -> Result<String> {
         let text = String::from_utf8_lossy(&std::fs::read(&self.path)?).into_owned();
-        let lines: Vec<&str> = text.lines().collect();
+        let mut lines: Vec<&str> = self.excerpt.iter().map(String::as_str).collect();
+        if lines.is_empty() {
+            lines = text.lines().collect();
+        }
         let from = lines.len().saturating_sub(SHOWN_LINES);
         let mut shown = String::new();
         for line in &lines[from..] {

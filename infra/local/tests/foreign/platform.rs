@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::hmac;
 use axum::body::Bytes;
-use axum::extract::{Form, Path, State};
+use axum::extract::{DefaultBodyLimit, Form, Path, State};
 use axum::http::header::CONTENT_RANGE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post, put};
@@ -67,6 +67,7 @@ impl Platform {
             .route("/v2/post/publish/video/init/", post(init))
             .route("/v2/post/publish/status/fetch/", post(status))
             .route("/take/{id}", put(take))
+            .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&platform));
         tokio::spawn(async move { axum::serve(listener, router).await });
         platform

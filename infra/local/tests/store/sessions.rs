@@ -152,10 +152,12 @@ async fn a_breaker_opens_once_and_counts_its_trips() {
         ("open", desk.attempt(), 299, 900, false, 1),
         ("over", desk.attempt(), 300, 900, true, 2),
     ] {
+        let until = at(until);
         let open = desk
             .platforms
-            .open(platform, &trouble(), at(secs), at(until), &attempt);
-        assert_eq!(open.await.unwrap(), opened, "{name}");
+            .open(platform, &trouble(), at(secs), until, &attempt)
+            .await;
+        assert_eq!(open.unwrap(), opened, "{name}");
         let breaker = desk.platforms.breaker(platform).await.unwrap();
         assert_eq!(breaker.trips, trips, "{name}");
         assert_eq!(breaker.fault, Some(trouble()), "{name}");
