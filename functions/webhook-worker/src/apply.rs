@@ -54,17 +54,16 @@ impl WebhookWorker {
             return self.settle(mark).await;
         };
         let account = Account::key_of(mark.platform, account);
-        let holders = self.accounts.get(&account).await?;
-        // A flow that still waits for its creator must not be confirmed with tokens that are dead.
+        // Platforms tell whole seconds: tokens of the same second are older than the end.
+        let when = when.plus_secs(1);
+        // First the mark, then the holders: whoever confirms in between is refused by the mark, and so
+        // is a flow that still waits for its creator. That is the whole effect on an account that
+        // nobody here holds.
         self.accounts
             .revoked(&account, when, &self.attempt())
             .await?;
-        // An account that was ever connected here has an item, though nobody holds it any more.
-        if !holders.is_known() {
-            return Ok(Applied::Unknown);
-        }
-        // Platforms tell whole seconds: tokens of the same second are older than the end.
-        let by = EndedBy::Platform(when.plus_secs(1));
+        let holders = self.accounts.get(&account).await?;
+        let by = EndedBy::Platform(when);
         for (user, connection) in holders.holders() {
             match self
                 .tokens

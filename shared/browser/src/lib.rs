@@ -75,7 +75,7 @@ mod tests {
     fn a_form_belongs_to_its_cookie_and_its_subject() {
         let from = |cookie: &str| {
             Request::builder(http::Method::GET, "/")
-                .header("cookie", cookie)
+                .cookie(cookie)
                 .build()
         };
         let mine = from("__Host-session=a");

@@ -43,11 +43,6 @@ pub struct AccountHolders {
 pub struct Accounts(Table);
 
 impl AccountHolders {
-    /// Whether anything was ever noted of the account.
-    pub fn is_known(&self) -> bool {
-        self.version > 0 || self.revoked_at > Timestamp::default()
-    }
-
     /// Every connection to the account.
     pub fn holders(&self) -> Vec<(UserId, ConnectionId)> {
         self.holders

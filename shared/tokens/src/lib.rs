@@ -13,6 +13,7 @@ mod connect;
 mod disconnect;
 mod due;
 mod error;
+mod message;
 mod refresh;
 mod rescue;
 mod revoke;
@@ -31,7 +32,8 @@ pub use connect::{ConfirmError, Confirmed};
 pub use disconnect::{DisconnectError, EndedBy};
 pub use due::{backoff, due_at};
 pub use error::TokensError;
-pub use refresh::{RefreshMessage, Refreshed, SeenDue};
+pub use message::{RefreshMessage, SeenDue};
+pub use refresh::Refreshed;
 pub use rescue::{RescueMessage, Rescued};
 
 /// What the token protocols need of the outside. A function builds it with the tables that its

@@ -12,7 +12,6 @@ use domain::{
     Timestamp, TokenBundle, UserId,
 };
 use platforms::{Answer, App, Apps, Refresh, RefreshPolicy};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::connections::{Commit, Lease, LeaseAsk, Release};
 use store::{Connection, Transacted, Written};
@@ -20,33 +19,12 @@ use transport::NoAnswer;
 use vault::SealingKey;
 
 use crate::due::Life;
+use crate::message::{RefreshMessage, SeenDue};
 use crate::{Tokens, TokensError, backoff};
 
 /// The longest that keeping renewed tokens may take, table and rescue queue together. A refresh that
 /// could not be kept in the time that its process has left is not begun.
 pub(crate) const KEEPING: Duration = Duration::from_secs(10);
-
-/// One due connection, as `token-refresh` queues it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefreshMessage {
-    /// Whose.
-    pub user_id: UserId,
-    /// Which.
-    pub connection_id: ConnectionId,
-    /// What the due index said of it, so that the worker need not read it first; absent where
-    /// somebody wants it refreshed though it is not due.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub due: Option<SeenDue>,
-}
-
-/// A row of the due index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeenDue {
-    /// The platform.
-    pub platform: Platform,
-    /// The version that is due.
-    pub token_version: u64,
-}
 
 /// How a refresh ended.
 #[derive(Clone, Debug)]
@@ -498,16 +476,4 @@ fn spent_beyond_grace(
     let abandoned = at.lease_abandoned_at.map(|end| end - policy.lease);
     let spent = at.spent_since.or(abandoned)?;
     (now > spent + grace).then_some(spent)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_without_a_due_row_is_a_wish() {
-        let text = r#"{"user_id":"u1","connection_id":"conn_00000000000000000000000000"}"#;
-        let message: RefreshMessage = serde_json::from_str(text).unwrap();
-        assert_eq!(message.due, None);
-    }
 }

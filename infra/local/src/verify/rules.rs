@@ -152,7 +152,8 @@ impl Source {
     /// The first line of the file's tests, which stand at its end.
     fn tests_from(&self) -> usize {
         let path = &self.path;
-        if path.contains("/tests/") || path.ends_with("/tests.rs") {
+        let tests = path.contains("/tests/") || path.ends_with("/tests.rs");
+        if tests || path.ends_with("_tests.rs") {
             return 0;
         }
         let mut lines = self.text.lines();

@@ -8,6 +8,8 @@ mod connect;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod publish;

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::world::{USER, World};
 
+/// Method, path and body of a request.
+type Asked = (Method, String, Option<Value>);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_gets_a_clear_answer() {
     let world = World::new().await;
@@ -12,7 +15,7 @@ async fn bad_input_gets_a_clear_answer() {
     let unknown = "conn_00000000000000000000000000";
     let post = |body: Value| (Method::POST, "/v1/posts".to_owned(), Some(body));
     let target = json!({ "connection_id": id, "options": { "privacy": "SELF_ONLY" } });
-    let table: Vec<((Method, String, Option<Value>), u16, &str)> = vec![
+    let table: Vec<(Asked, u16, &str)> = vec![
         (
             (Method::POST, "/v1/media".into(), Some(json!({ "size": 0 }))),
             422,

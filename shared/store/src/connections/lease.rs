@@ -218,6 +218,7 @@ impl Connections {
     }
 
     /// Gives the connection up, under the lease, and tells the product: the two together.
+    #[expect(clippy::too_many_arguments, reason = "one transaction over two tables")]
     pub async fn give_up(
         &self,
         at: &Connection,

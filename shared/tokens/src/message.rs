@@ -1,0 +1,38 @@
+//! What the refresh queue holds.
+
+use domain::{ConnectionId, Platform, UserId};
+use serde::{Deserialize, Serialize};
+
+/// One due connection, as `token-refresh` queues it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshMessage {
+    /// Whose.
+    pub user_id: UserId,
+    /// Which.
+    pub connection_id: ConnectionId,
+    /// What the due index said of it, so that the worker need not read it first; absent where
+    /// somebody wants it refreshed though it is not due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<SeenDue>,
+}
+
+/// A row of the due index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenDue {
+    /// The platform.
+    pub platform: Platform,
+    /// The version that is due.
+    pub token_version: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_without_a_due_row_is_a_wish() {
+        let text = r#"{"user_id":"u1","connection_id":"conn_00000000000000000000000000"}"#;
+        let message: RefreshMessage = serde_json::from_str(text).unwrap();
+        assert_eq!(message.due, None);
+    }
+}
