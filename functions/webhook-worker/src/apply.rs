@@ -54,8 +54,6 @@ impl WebhookWorker {
             return self.settle(mark).await;
         };
         let account = Account::key_of(mark.platform, account);
-        // Platforms tell whole seconds: tokens of the same second are older than the end.
-        let when = when.plus_secs(1);
         // First the mark, then the holders: whoever confirms in between is refused by the mark, and so
         // is a flow that still waits for its creator. That is the whole effect on an account that
         // nobody here holds.
@@ -63,7 +61,8 @@ impl WebhookWorker {
             .revoked(&account, when, &self.attempt())
             .await?;
         let holders = self.accounts.get(&account).await?;
-        let by = EndedBy::Platform(when);
+        // Platforms tell whole seconds: tokens of the same second are older than the end.
+        let by = EndedBy::Platform(when.plus_secs(1));
         for (user, connection) in holders.holders() {
             match self
                 .tokens

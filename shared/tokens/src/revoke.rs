@@ -34,11 +34,6 @@ impl Tokens {
             return Ok(());
         };
         let holders = parts.accounts.get(&row.account_key).await?;
-        // A revoke that was sent since ended this grant too: its tokens are dead, and asking the
-        // platform to end them would only be refused.
-        if holders.revoked_at > row.give_up_at.plus_secs(-GIVE_UP_SECONDS) {
-            return self.settle(&row, Revocation::Done).await;
-        }
         if self.held_by_living(&holders).await? {
             return self.settle(&row, Revocation::KeptForOtherConnections).await;
         }
