@@ -5,6 +5,7 @@ use domain::ConnectionId;
 use http::StatusCode;
 use lambda::{Answer, Problem, Request, Scope, responses};
 use platforms::Apps;
+use posts::ChoicesError;
 use store::Connection;
 use tokens::{DisconnectError, EndedBy};
 
@@ -23,6 +24,19 @@ impl Api {
     pub(crate) async fn status(&self, request: &Request) -> Answer {
         let connection = self.wanted(request).await?;
         Ok(responses::json(StatusCode::OK, &view::status(&connection)))
+    }
+
+    /// What a form for a post on this account may show, as the platform says at this moment.
+    pub(crate) async fn posting_choices(&self, apps: &Apps, request: &Request) -> Answer {
+        let caller = request.caller(&self.scope_prefix)?;
+        let user = caller.user_with(Scope::Posts)?;
+        let id: ConnectionId = request.path_parameter("connection_id")?;
+        match self.chooser.choices(apps, user, &id).await {
+            Ok(choices) => Ok(responses::json(StatusCode::OK, &choices)),
+            Err(ChoicesError::Absent) => Err(Problem::not_found()),
+            Err(ChoicesError::Fault(fault)) => Err(fault.into()),
+            Err(error) => Err(Problem::unavailable(error)),
+        }
     }
 
     /// Answers 200 with what became of the revocation; doing it again answers the same.

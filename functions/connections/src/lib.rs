@@ -7,6 +7,7 @@ mod view;
 
 use lambda::{Answer, Code, Problem, Request};
 use platforms::Apps;
+use posts::Chooser;
 use store::{Sessions, Users};
 use tokens::Tokens;
 
@@ -18,6 +19,8 @@ pub struct Api {
     pub users: Users,
     /// Connections and their end.
     pub tokens: Tokens,
+    /// Asks platforms what may be chosen for a post.
+    pub chooser: Chooser,
     /// What stands before scope names.
     pub scope_prefix: String,
     /// Where this deployment is reached, if that is configured.
@@ -34,6 +37,9 @@ impl Api {
             "GET /v1/connections" => self.list(&request).await,
             "GET /v1/connections/{connection_id}" => self.get(&request).await,
             "GET /v1/connections/{connection_id}/status" => self.status(&request).await,
+            "GET /v1/connections/{connection_id}/posting-choices" => {
+                self.posting_choices(apps, &request).await
+            }
             "DELETE /v1/connections/{connection_id}" => self.disconnect(apps, &request).await,
             _ => Err(Problem::new(Code::NotFound)),
         }

@@ -5,16 +5,23 @@ use std::sync::Arc;
 
 use connections::Api;
 use lambda::variables as var;
+use posts::Chooser;
 use store::{Sessions, Users};
 use wiring::Wiring;
 
 fn main() -> ExitCode {
     lambda::start(async |env| {
         let wiring = Wiring::new(&env);
+        let tokens = wiring.tokens(&env)?;
         let api = Api {
             sessions: Sessions::new(wiring.dynamodb(), env.text(&var::TABLE_SESSIONS)),
             users: Users::new(wiring.dynamodb(), env.text(&var::TABLE_USERS)),
-            tokens: wiring.tokens(&env)?,
+            chooser: Chooser {
+                wire: Arc::new(tokens.transport().clone()),
+                limiter: wiring.limiter(&env),
+                tokens: tokens.clone(),
+            },
+            tokens,
             scope_prefix: env.optional(&var::SCOPE_PREFIX).unwrap_or_default(),
             public_base: env.url(&var::PUBLIC_BASE_URL),
             return_to_origins: env.list(&var::RETURN_TO_ORIGINS),

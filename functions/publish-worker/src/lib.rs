@@ -1,21 +1,31 @@
-//! Moves each target through its publishing machine, one turn per message.
+//! Moves each target through its publishing machine, one turn per message, and fetches the files that
+//! products keep elsewhere, one slice per message.
 
 use lambda::Error;
 use lambda::sqs::{Message, Outcome};
 use platforms::Apps;
-use posts::Runner;
+use posts::{Fetcher, Runner, Work};
 
 /// What the handler needs.
 pub struct PublishWorker {
     /// The publishing runner.
     pub runner: Runner,
+    /// What fetches files.
+    pub fetcher: Fetcher,
 }
 
 impl PublishWorker {
     /// One message. However the turn ends, its outcome is written at the target, with when somebody
     /// looks at it next; the message comes again only for trouble of our own.
     pub async fn handle(&self, apps: &Apps, message: &Message) -> Result<Outcome, Error> {
-        let wanted: posts::Message = message.json()?;
+        let wanted = match message.json()? {
+            Work::Target(wanted) => wanted,
+            Work::Fetch(wanted) => {
+                let slice = self.fetcher.run(&wanted, message.deadline).await?;
+                tracing::info!(media.id = %wanted.media_id, outcome = ?slice, "slice ended");
+                return Ok(Outcome::Done);
+            }
+        };
         let mut runner = self.runner.clone();
         runner.tokens = runner.tokens.until(message.deadline);
         let ran = runner.run(apps, &wanted, message.deadline).await?;

@@ -5,23 +5,36 @@ use std::sync::Arc;
 
 use lambda::sqs::Options;
 use lambda::variables as var;
-use posts::{Files, PublishQueue, Runner, RunnerSettings};
+use posts::{Fetcher, PublishQueue, Runner, RunnerSettings};
 use publish_worker::PublishWorker;
-use store::{Events, Targets};
+use store::{Events, MediaTable, Targets};
 use wiring::Wiring;
 
 fn main() -> ExitCode {
     lambda::start(async |env| {
         let wiring = Wiring::new(&env);
         let tokens = wiring.tokens(&env)?;
+        let files = wiring.files(&env);
+        let queue = PublishQueue::new(wiring.sqs(), env.text(&var::QUEUE_PUBLISH));
+        let lease = env.seconds(&var::PUBLISH_LEASE_SECONDS);
+        let fetcher = Fetcher {
+            media: MediaTable::new(wiring.dynamodb(), env.text(&var::TABLE_MEDIA)),
+            files: files.clone(),
+            source: Arc::new(tokens.transport().clone()),
+            queue: queue.clone(),
+            lease,
+            clock: wiring.clock.clone(),
+            entropy: wiring.entropy.clone(),
+        };
         let runner = Runner {
             targets: Targets::new(wiring.dynamodb(), env.text(&var::TABLE_TARGETS)),
             events: Events::new(wiring.dynamodb(), env.text(&var::TABLE_EVENTS)),
             wire: Arc::new(tokens.transport().clone()),
-            files: Files::new(wiring.s3(), env.text(&var::MEDIA_BUCKET)),
-            queue: PublishQueue::new(wiring.sqs(), env.text(&var::QUEUE_PUBLISH)),
+            limiter: wiring.limiter(&env),
+            files: files.clone(),
+            queue: queue.clone(),
             settings: RunnerSettings {
-                lease: env.seconds(&var::PUBLISH_LEASE_SECONDS),
+                lease,
                 call_timeout: tokens.http_timeout(),
             },
             clock: wiring.clock.clone(),
@@ -29,7 +42,7 @@ fn main() -> ExitCode {
             tokens,
         };
         let apps = wiring.apps(&env);
-        let worker = Arc::new(env.finish(PublishWorker { runner })?);
+        let worker = Arc::new(env.finish(PublishWorker { runner, fetcher })?);
         let apps = Arc::new(apps.load().await?);
         // A target's turn takes as long as the function has: one at a time.
         let options = Options {

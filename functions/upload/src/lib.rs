@@ -6,6 +6,7 @@ mod problem;
 
 use domain::UserId;
 use lambda::{Answer, Code, Problem, Request, Scope};
+use platforms::Apps;
 use posts::{Composer, Uploads};
 
 use problem::problem;
@@ -22,16 +23,20 @@ pub struct Upload {
 
 impl Upload {
     /// Answers one request.
-    pub async fn handle(&self, request: Request) -> Answer {
+    pub async fn handle(&self, apps: &Apps, request: Request) -> Answer {
         match request.route() {
             "POST /v1/media" => self.begin_media(&request).await,
             "GET /v1/media/{media_id}" => self.get_media(&request).await,
             "GET /v1/media/{media_id}/parts" => self.list_parts(&request).await,
             "POST /v1/media/{media_id}/complete" => self.complete_media(&request).await,
             "DELETE /v1/media/{media_id}" => self.delete_media(&request).await,
-            "POST /v1/posts" => self.create_post(&request).await,
+            "POST /v1/posts" => self.create_post(apps, &request).await,
             "GET /v1/posts" => self.list_posts(&request).await,
             "GET /v1/posts/{post_id}" => self.get_post(&request).await,
+            "POST /v1/posts/{post_id}/cancel" => self.cancel_post(&request).await,
+            "POST /v1/posts/{post_id}/targets/{target_id}/cancel" => {
+                self.cancel_target(&request).await
+            }
             "POST /v1/posts/{post_id}/targets/{target_id}/resolve" => {
                 self.resolve_target(&request).await
             }

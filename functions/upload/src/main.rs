@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lambda::variables as var;
-use posts::{Composer, Files, PublishQueue, Uploads};
+use posts::{Composer, PublishQueue, Uploads};
 use store::{Connections, Events, MediaTable, Posts, Targets};
 use upload::Upload;
 use wiring::Wiring;
@@ -14,11 +14,16 @@ fn main() -> ExitCode {
         let wiring = Wiring::new(&env);
         let media = MediaTable::new(wiring.dynamodb(), env.text(&var::TABLE_MEDIA));
         let targets = Targets::new(wiring.dynamodb(), env.text(&var::TABLE_TARGETS));
+        let files = wiring.files(&env);
+        let queue = PublishQueue::new(wiring.sqs(), env.text(&var::QUEUE_PUBLISH));
         let upload = Upload {
             uploads: Uploads {
                 media: media.clone(),
                 targets: targets.clone(),
-                files: Files::new(wiring.s3(), env.text(&var::MEDIA_BUCKET)),
+                files: files.clone(),
+                source: Arc::new(wiring.transport(&env)?),
+                verified: env.list(&var::VERIFIED_MEDIA_PREFIXES),
+                queue: queue.clone(),
                 clock: wiring.clock.clone(),
                 entropy: wiring.entropy.clone(),
             },
@@ -27,17 +32,20 @@ fn main() -> ExitCode {
                 targets,
                 events: Events::new(wiring.dynamodb(), env.text(&var::TABLE_EVENTS)),
                 media,
+                files,
                 connections: Connections::new(wiring.dynamodb(), env.text(&var::TABLE_CONNECTIONS)),
-                queue: PublishQueue::new(wiring.sqs(), env.text(&var::QUEUE_PUBLISH)),
+                queue,
                 clock: wiring.clock.clone(),
                 entropy: wiring.entropy.clone(),
             },
             scope_prefix: env.optional(&var::SCOPE_PREFIX).unwrap_or_default(),
         };
+        let apps = wiring.apps(&env);
         let upload = Arc::new(env.finish(upload)?);
+        let apps = Arc::new(apps.load().await?);
         lambda::http::serve(move |request| {
-            let upload = upload.clone();
-            async move { upload.handle(request).await }
+            let (upload, apps) = (upload.clone(), apps.clone());
+            async move { upload.handle(&*apps.get().await, request).await }
         })
         .await
     })

@@ -1,8 +1,9 @@
-//! `/v1/posts…`: create, list, look, resolve.
+//! `/v1/posts…`: create, list, look, cancel, resolve.
 
 use domain::{PostId, TargetId};
 use http::{HeaderValue, StatusCode, header};
 use lambda::{Answer, Problem, Request, responses};
+use platforms::Apps;
 use posts::{NewPost, PostView, Resolution};
 use serde::Serialize;
 
@@ -23,11 +24,11 @@ struct Page {
 }
 
 impl Upload {
-    pub(crate) async fn create_post(&self, request: &Request) -> Answer {
+    pub(crate) async fn create_post(&self, apps: &Apps, request: &Request) -> Answer {
         let user = self.user(request)?;
         let key = idempotency_key(request)?;
         let new: NewPost = request.json(MOST_POST)?;
-        let created = self.composer.create(&user, &new, key).await;
+        let created = self.composer.create(apps, &user, &new, key).await;
         let post = created.map_err(problem)?;
         let mut response = responses::json(StatusCode::CREATED, &post);
         if let Ok(location) = HeaderValue::try_from(format!("/v1/posts/{}", post.id)) {
@@ -60,6 +61,28 @@ impl Upload {
         let post: PostId = request.path_parameter("post_id")?;
         let view = self.composer.get(&user, &post).await.map_err(problem)?;
         Ok(responses::json(StatusCode::OK, &view))
+    }
+
+    /// 202: the worker that has a target sees to it. A target that is cancelled already is answered so.
+    pub(crate) async fn cancel_post(&self, request: &Request) -> Answer {
+        let user = self.user(request)?;
+        let post: PostId = request.path_parameter("post_id")?;
+        let post = self.composer.cancel_all(&user, &post).await;
+        Ok(responses::json(
+            StatusCode::ACCEPTED,
+            &post.map_err(problem)?,
+        ))
+    }
+
+    pub(crate) async fn cancel_target(&self, request: &Request) -> Answer {
+        let user = self.user(request)?;
+        let post: PostId = request.path_parameter("post_id")?;
+        let target: TargetId = request.path_parameter("target_id")?;
+        let target = self.composer.cancel(&user, &post, &target).await;
+        Ok(responses::json(
+            StatusCode::ACCEPTED,
+            &target.map_err(problem)?,
+        ))
     }
 
     pub(crate) async fn resolve_target(&self, request: &Request) -> Answer {

@@ -33,6 +33,8 @@ pub(crate) fn problem(error: PostsError) -> Problem {
         PostsError::Store(error @ (StoreError::Malformed { .. } | StoreError::TooLarge(_))) => {
             Problem::internal(error)
         }
-        error @ (PostsError::Store(_) | PostsError::Files(_)) => Problem::unavailable(error),
+        error @ (PostsError::Store(_) | PostsError::Files(_) | PostsError::Queue(_)) => {
+            Problem::unavailable(error)
+        }
     }
 }

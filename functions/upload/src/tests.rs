@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use store::{Connections, Events, MediaTable, Posts, Targets};
 use wiring::Wiring;
 
+use std::sync::Arc;
+
 use super::*;
 
 /// Over AWS clients that lead nowhere: a call would fail the test by its 503.
@@ -26,6 +28,9 @@ fn upload() -> Upload {
             media: media.clone(),
             targets: targets.clone(),
             files: Files::new(wiring.s3(), "bucket"),
+            source: Arc::new(wiring.transport(&env).unwrap()),
+            verified: Vec::new(),
+            queue: PublishQueue::new(wiring.sqs(), "http://127.0.0.1:9/q"),
             clock: wiring.clock.clone(),
             entropy: wiring.entropy.clone(),
         },
@@ -34,6 +39,7 @@ fn upload() -> Upload {
             targets,
             events: Events::new(wiring.dynamodb(), "events"),
             media,
+            files: Files::new(wiring.s3(), "bucket"),
             connections: Connections::new(wiring.dynamodb(), "connections"),
             queue: PublishQueue::new(wiring.sqs(), "http://127.0.0.1:9/q"),
             clock: wiring.clock.clone(),
@@ -49,7 +55,7 @@ fn ask(method: Method, path: &str) -> RequestBuilder {
 
 /// `status field code` of a refusal; the problem's own code where no field is named.
 async fn refusal(request: RequestBuilder) -> String {
-    let problem = match upload().handle(request.build()).await {
+    let problem = match upload().handle(&Apps::default(), request.build()).await {
         Ok(response) => return format!("{}", response.status()),
         Err(problem) => problem,
     };

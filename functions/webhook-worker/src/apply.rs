@@ -3,7 +3,7 @@
 use domain::{Account, Delivery, PublishNews, ReceivedWebhook, Timestamp, WebhookEffect};
 use lambda::Error;
 use platforms::Apps;
-use posts::{Told, told};
+use posts::{Told, release_open, told};
 use store::deliveries::DeliveryState;
 use store::{Mark, Target, Transacted, Transaction};
 use tokens::{DisconnectError, EndedBy};
@@ -103,6 +103,7 @@ impl WebhookWorker {
         let now = self.tokens.clock().now();
         let mut transaction = Transaction::new(self.attempt());
         let mut woken = Vec::new();
+        let mut moved = Vec::new();
         for target in targets {
             match told(target, news, now) {
                 Told::Nothing => {}
@@ -117,6 +118,7 @@ impl WebhookWorker {
                     if change.wake {
                         woken.push(target);
                     }
+                    moved.push((target, change.progress.status));
                 }
             }
         }
@@ -126,6 +128,9 @@ impl WebhookWorker {
         if transaction.run(self.deliveries.client()).await? != Transacted::Done {
             // A target moved on since it was read: the next try sees where to.
             return Ok(Applied::Busy);
+        }
+        for (target, status) in moved {
+            release_open(&self.limiter, target, status).await;
         }
         for target in woken {
             self.publish.wake_after(target).await;

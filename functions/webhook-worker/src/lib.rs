@@ -15,6 +15,7 @@ use domain::{AttemptId, Delivery, DeliveryId, Holder, ReceivedWebhook, Timestamp
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lambda::Error;
 use lambda::sqs::{Message, Outcome};
+use limits::Limiter;
 use posts::PublishQueue;
 use store::deliveries::{DeliveryState, Taken};
 use store::{Accounts, Deliveries, Events, Mark, RawBody, Targets};
@@ -35,6 +36,8 @@ pub struct WebhookWorker {
     pub events: Events,
     /// Connections and their end.
     pub tokens: Tokens,
+    /// Where platforms count what is open.
+    pub limiter: Limiter,
     /// For targets that have something to do now.
     pub publish: PublishQueue,
     /// Bodies that are too large for a message or an item.

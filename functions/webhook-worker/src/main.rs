@@ -20,6 +20,7 @@ fn main() -> ExitCode {
             targets: Targets::new(wiring.dynamodb(), table(&var::TABLE_TARGETS)),
             events: Events::new(wiring.dynamodb(), table(&var::TABLE_EVENTS)),
             tokens: wiring.tokens(&env)?,
+            limiter: wiring.limiter(&env),
             publish: PublishQueue::new(wiring.sqs(), env.text(&var::QUEUE_PUBLISH)),
             bodies: Bodies::new(wiring.s3(), env.text(&var::DELIVERIES_BUCKET)),
             lease: env.seconds(&var::DELIVERY_LEASE_SECONDS),

@@ -75,6 +75,10 @@ pub enum MediaStatus {
     Ready,
     /// Given up by its owner.
     Deleted,
+    /// Its bytes are being fetched from the address that its owner gave.
+    Fetching,
+    /// They could not be fetched; the fault beside it says why.
+    Failed,
 }
 
 #[cfg(test)]

@@ -51,13 +51,16 @@ variables! {
     TABLE_DELIVERIES: "name of the table of webhook deliveries";
     TABLE_EVENTS: "name of the table of events";
     TABLE_REVOCATIONS: "name of the table of revocations that are owed";
-    TABLE_PLATFORMS: "name of the table of platforms (limits and circuit breakers)";
+    TABLE_PLATFORMS: "name of the table of platforms (circuit breakers)";
+    TABLE_LIMITS: "name of the table of platforms' limits, kept before the call";
     QUEUE_REFRESH: "URL of the queue of refreshes";
     QUEUE_RESCUE: "URL of the queue of rescued tokens";
     QUEUE_PUBLISH: "URL of the queue of publishing steps";
     QUEUE_WEBHOOK: "URL of the queue of webhook deliveries";
     KMS_KEY_ID: "ARN of the key that seals tokens";
     MEDIA_BUCKET: "name of the bucket of uploaded media";
+    MEDIA_BASE_URL: "https address below which platforms fetch files of the media bucket; empty: they cannot";
+    VERIFIED_MEDIA_PREFIXES: "prefixes of the product's own https addresses that platforms may fetch from directly, comma separated";
     DELIVERIES_BUCKET: "name of the bucket of large webhook bodies";
 
     FLOW_SECONDS: "how long a creator may take to come back from the platform, in seconds" = "600";

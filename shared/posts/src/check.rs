@@ -1,7 +1,7 @@
 //! Whether a post may be accepted: rules of our own first, then the platforms'.
 
 use domain::{ConnectionId, ConnectionStatus, MediaStatus};
-use platforms::{MediaInfo, PostDraft, Violation};
+use platforms::{Apps, MediaInfo, PostDraft, Violation};
 use store::{Connection, Media};
 
 use crate::create::{MAX_MEDIA, MAX_TARGETS, MAX_TEXT_BYTES, NewPost};
@@ -57,20 +57,25 @@ pub(crate) fn shape(post: &NewPost) -> Vec<Violation> {
 
 /// What is wrong with it as things stand: `media` and `connections` are those that it names, in its
 /// order.
-pub(crate) fn fits(post: &NewPost, media: &[Media], connections: &[Connection]) -> Vec<Violation> {
+///
+/// `infos` are the files that are ready, in the same order.
+pub(crate) fn fits(
+    apps: &Apps,
+    post: &NewPost,
+    media: &[Media],
+    infos: &[MediaInfo],
+    connections: &[Connection],
+) -> Vec<Violation> {
     let mut found = Vec::new();
-    let mut infos = Vec::new();
     for (index, media) in media.iter().enumerate() {
-        match (media.status, media.kind) {
-            (MediaStatus::Ready, Some(kind)) => infos.push(MediaInfo {
-                kind,
-                size: media.size,
-            }),
-            _ => {
-                let sentence = "The file's upload is not complete.".to_owned();
-                found.push(violation(&format!("media[{index}]"), "not_ready", sentence));
-            }
-        }
+        let sentence = match media.status {
+            MediaStatus::Ready => continue,
+            MediaStatus::Fetching => "The file is still being fetched from its address.",
+            MediaStatus::Failed => "The file could not be fetched from its address.",
+            MediaStatus::Uploading | MediaStatus::Deleted => "The file's upload is not complete.",
+        };
+        let field = format!("media[{index}]");
+        found.push(violation(&field, "not_ready", sentence.to_owned()));
     }
     for (index, (target, connection)) in post.targets.iter().zip(connections).enumerate() {
         let field = format!("targets[{index}].connection_id");
@@ -83,14 +88,23 @@ pub(crate) fn fits(post: &NewPost, media: &[Media], connections: &[Connection]) 
             found.push(violation(&field, "cannot_publish", sentence));
             continue;
         };
+        let Some(app) = apps.get(connection.platform) else {
+            let sentence = format!(
+                "{} is not set up in this deployment. The operator must set it up.",
+                connection.platform.title()
+            );
+            found.push(violation(&field, "not_configured", sentence));
+            continue;
+        };
         if infos.len() < media.len() {
             // The platform's word on the files would be about others than those that were named.
             continue;
         }
         let draft = PostDraft {
+            app,
             text: target.text.as_deref().unwrap_or(&post.text),
             options: &target.options,
-            media: &infos,
+            media: infos,
             scopes: &connection.scopes,
         };
         for mut broken in platform.check(&draft) {
@@ -138,7 +152,9 @@ fn violation(field: &str, code: &'static str, sentence: String) -> Violation {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Account, MediaId, MediaKind, Platform, PostOptions, SeededEntropy, Timestamp};
+    use domain::{
+        Account, MediaId, MediaKind, Platform, PostOptions, Secret, SeededEntropy, Timestamp,
+    };
 
     use super::*;
     use crate::create::NewTarget;
@@ -155,6 +171,12 @@ mod tests {
             part_size: 10,
             status,
             kind: Some(kind),
+            duration_ms: None,
+            source_url: None,
+            source_version: None,
+            fetch_lease: None,
+            fetch_tries: 0,
+            fault: None,
             posted_in: Default::default(),
             created_at: NOW,
             expires_at: NOW,
@@ -309,13 +331,20 @@ mod tests {
                 ],
             ),
         ];
+        let apps = Secret::new(r#"{"tiktok":{"client_key":"aw1","client_secret":"s"}}"#);
+        let apps = Apps::parse(&apps).unwrap();
         for (media, connections, targets, complaints) in table {
             let post = NewPost {
                 text: "hello".into(),
                 media: vec![media.media_id.clone()],
                 targets,
             };
-            let found = fits(&post, std::slice::from_ref(media), &connections);
+            let infos: Vec<_> = (media.status == MediaStatus::Ready)
+                .then(|| MediaInfo::uploaded(media.kind.unwrap(), media.size))
+                .into_iter()
+                .collect();
+            let media = std::slice::from_ref(media);
+            let found = fits(&apps, &post, media, &infos, &connections);
             assert_eq!(fields(&found), complaints, "{post:?}");
         }
     }

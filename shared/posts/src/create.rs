@@ -6,10 +6,11 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
 use domain::{
-    AttemptId, Clock, ConnectionId, Entropy, EventKind, MediaId, PostId, PostOptions, TargetId,
-    TargetStatus, Timestamp, UserId,
+    AttemptId, Clock, ConnectionId, Entropy, EventKind, MediaId, MediaStatus, PostId, PostOptions,
+    TargetId, TargetStatus, Timestamp, UserId,
 };
 use futures_util::future::try_join_all;
+use platforms::Apps;
 use serde::{Deserialize, Serialize};
 use store::media::{Created, IdempotencyKey, Repeated};
 use store::targets::TargetMedia;
@@ -18,6 +19,7 @@ use store::{
 };
 
 use crate::error::PostsError;
+use crate::files::Files;
 use crate::queue::{Message, PublishQueue};
 use crate::view::PostView;
 use crate::{check, events};
@@ -70,6 +72,8 @@ pub struct Composer {
     pub events: Events,
     /// Files.
     pub media: MediaTable,
+    /// Their bytes.
+    pub files: Files,
     /// Where posts can go.
     pub connections: Connections,
     /// Publishing steps.
@@ -85,6 +89,7 @@ impl Composer {
     /// `key` for the same request gives the same post again.
     pub async fn create(
         &self,
+        apps: &Apps,
         user: &UserId,
         new: &NewPost,
         key: Option<&str>,
@@ -105,7 +110,9 @@ impl Composer {
         let (post, targets) = loop {
             let media = self.media_of(user, new).await?;
             let connections = self.connections_of(user, new).await?;
-            let broken = check::fits(new, &media, &connections);
+            let files: Vec<_> = media.iter().filter_map(file).collect();
+            let infos = self.files.infos(&files).await;
+            let broken = check::fits(apps, new, &media, &infos, &connections);
             if !broken.is_empty() {
                 return Err(PostsError::Invalid(broken));
             }
@@ -223,6 +230,7 @@ impl Composer {
                 lease_until: Timestamp::default(),
                 // Should its message get lost, the sweeper sends another.
                 due_at: Some(now),
+                cancel_asked_at: None,
                 tries: 0,
                 fault: None,
                 published: None,
@@ -290,8 +298,10 @@ fn file(media: &Media) -> Option<TargetMedia> {
     Some(TargetMedia {
         media_id: media.media_id.clone(),
         object_key: media.object_key.clone(),
-        kind: media.kind?,
+        kind: media.kind.filter(|_| media.status == MediaStatus::Ready)?,
         size: media.size,
+        duration_ms: media.duration_ms,
+        source_url: media.source_url.clone().filter(|_| !media.stored()),
     })
 }
 

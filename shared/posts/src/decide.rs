@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::{
     Entropy, EventKind, Fault, FaultKind, PublishedPost, Retry, Secret, TargetStatus, Timestamp,
 };
+use limits::Wait;
 use platforms::{Action, Finish, State};
 use store::Target;
 
@@ -36,6 +37,8 @@ pub(crate) enum Then {
     GoOn,
     /// Somebody looks again at this instant.
     Wait(Timestamp),
+    /// It has come to its end; somebody looks again at this instant for what comes late.
+    Follow(Timestamp),
     /// Nothing is left to do.
     Over,
 }
@@ -51,6 +54,8 @@ pub(crate) enum Trouble {
     Later(Fault),
     /// The file could not be read.
     File(FilesError),
+    /// A limit of the platform is kept; nothing was sent.
+    Limited(Wait),
 }
 
 /// What becomes of the sealed part of a state.
@@ -80,6 +85,9 @@ pub(crate) fn moved(
     how: Moved,
     now: Timestamp,
 ) -> Step {
+    if seen.status.is_settled() {
+        return followed(seen, state, action, how, now);
+    }
     let status = if how.answered {
         TargetStatus::Publishing
     } else {
@@ -87,6 +95,12 @@ pub(crate) fn moved(
     };
     let then = match action {
         Action::Finish(finish) => return finished(seen, Some(state), finish),
+        Action::Follow(finish, at) => {
+            return Step {
+                then: Then::Follow(*at),
+                ..finished(seen, Some(state), finish)
+            };
+        }
         Action::Wait(until) => Then::Wait(*until),
         Action::Call(_) | Action::Upload { .. } if how.time_left => Then::GoOn,
         Action::Call(_) | Action::Upload { .. } => Then::Wait(now),
@@ -101,6 +115,43 @@ pub(crate) fn moved(
         sent_bytes: how.sent_bytes.unwrap_or(seen.sent_bytes),
         event: begins.then_some(EventKind::PostPublishing),
         then,
+    }
+}
+
+/// The machine of a target that has come to its end is in a new state: news change what is known, and
+/// never take anything back. Nothing is told twice.
+fn followed(seen: &Target, state: State, action: &Action, how: Moved, now: Timestamp) -> Step {
+    let (finish, then) = match action {
+        Action::Finish(finish) => (Some(finish), Then::Over),
+        Action::Follow(finish, at) => (Some(finish), Then::Follow(*at)),
+        Action::Wait(until) => (None, Then::Follow(*until)),
+        Action::Call(_) | Action::Upload { .. } if how.time_left => (None, Then::GoOn),
+        Action::Call(_) | Action::Upload { .. } => (None, Then::Follow(now)),
+    };
+    let news = finish
+        .map(|finish| finished(seen, Some(state.clone()), finish))
+        .filter(|step| {
+            let same = step.status == seen.status && step.published == seen.published;
+            !same && may_become(seen.status, step.status)
+        });
+    let step = news.unwrap_or_else(|| Step {
+        state: Some(state),
+        tries: 0,
+        ..waits(seen, now)
+    });
+    Step { then, ..step }
+}
+
+/// Whether news may turn a settled target into this: towards what is known, never away from it.
+pub(crate) const fn may_become(is: TargetStatus, becomes: TargetStatus) -> bool {
+    match becomes {
+        TargetStatus::Published => true,
+        TargetStatus::Inbox => !matches!(is, TargetStatus::Published),
+        TargetStatus::Failed => matches!(is, TargetStatus::OutcomeUnknown | TargetStatus::Inbox),
+        TargetStatus::OutcomeUnknown
+        | TargetStatus::Queued
+        | TargetStatus::Publishing
+        | TargetStatus::Cancelled => false,
     }
 }
 
@@ -122,6 +173,11 @@ pub(crate) fn finished(seen: &Target, state: Option<State>, finish: &Finish) -> 
             TargetStatus::OutcomeUnknown,
             EventKind::PostOutcomeUnknown,
             Some(fault.clone()),
+        ),
+        Finish::Cancelled => (
+            TargetStatus::Cancelled,
+            EventKind::PostCancelled,
+            Some(cancelled()),
         ),
     };
     Step {
@@ -146,7 +202,10 @@ pub(crate) fn waits(seen: &Target, until: Timestamp) -> Step {
         published: seen.published.clone(),
         sent_bytes: seen.sent_bytes,
         event: None,
-        then: Then::Wait(until),
+        then: match seen.status.is_settled() {
+            true => Then::Follow(until),
+            false => Then::Wait(until),
+        },
     }
 }
 
@@ -176,8 +235,24 @@ pub(crate) fn troubled(
     entropy: &dyn Entropy,
     give_up: &dyn Fn(Fault) -> Finish,
 ) -> Step {
-    let end = |fault: Fault| finished(seen, None, &give_up(fault));
+    let end = |fault: Fault| match seen.status.is_settled() {
+        // What was to come late does not come; the end that is known stands.
+        true => Step {
+            then: Then::Over,
+            ..waits(seen, now)
+        },
+        false => finished(seen, None, &give_up(fault)),
+    };
     let (fault, retry) = match trouble {
+        Trouble::Limited(wait) if wait.until > seen.queued_at.plus_secs(PATIENCE) => {
+            return end(worn_out(wait.fault.clone()));
+        }
+        Trouble::Limited(wait) => {
+            return Step {
+                fault: told_fault(seen, wait.fault.clone()),
+                ..waits(seen, wait.ask_at)
+            };
+        }
         Trouble::Fault(fault) => (fault.clone(), fault.retry()),
         Trouble::NotConnected(fault) => (fault.clone(), Retry::Never),
         Trouble::Later(fault) => (
@@ -208,8 +283,16 @@ pub(crate) fn troubled(
     }
     Step {
         tries,
-        fault: Some(fault),
+        fault: told_fault(seen, fault),
         ..waits(seen, until)
+    }
+}
+
+/// The fault as it is kept: trouble in asking after a settled target is nobody's concern.
+fn told_fault(seen: &Target, fault: Fault) -> Option<Fault> {
+    match seen.status.is_settled() {
+        true => seen.fault.clone(),
+        false => Some(fault),
     }
 }
 
@@ -246,6 +329,12 @@ fn streak(seen: &Target, fault: &Fault) -> u32 {
         Some(last) if last.kind == fault.kind => seen.tries.saturating_add(1),
         _ => 1,
     }
+}
+
+/// Why a cancelled target ended, for whoever looks at it later.
+fn cancelled() -> Fault {
+    Fault::new(FaultKind::InvalidRequest)
+        .sentence("It was cancelled before anything was published.")
 }
 
 fn gone() -> Fault {

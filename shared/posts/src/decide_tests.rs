@@ -37,6 +37,7 @@ pub(crate) fn target(status: TargetStatus) -> Target {
         holder: None,
         lease_until: NOW,
         due_at: Some(NOW),
+        cancel_asked_at: None,
         tries: 0,
         fault: None,
         published: None,

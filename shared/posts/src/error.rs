@@ -38,6 +38,9 @@ pub enum PostsError {
     /// The bucket.
     #[error("the media bucket could not be used")]
     Files(#[from] FilesError),
+    /// The queue.
+    #[error("publishing steps could not be queued")]
+    Queue(#[from] QueueError),
 }
 
 impl PostsError {
@@ -67,4 +70,7 @@ pub enum RunError {
     /// The queue.
     #[error("publishing steps could not be queued")]
     Queue(#[from] QueueError),
+    /// The bucket.
+    #[error("the media bucket could not be used")]
+    Files(#[from] FilesError),
 }

@@ -12,19 +12,29 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
+use domain::{MediaKind, Secret};
 use futures_util::Stream;
+use platforms::MediaInfo;
+use store::targets::TargetMedia;
 use transport::{BytesStream, SourceError};
 
+use crate::movie;
 use crate::plan::Stored;
 
 /// How long putting a file together may take; the gateway gives up after 30 seconds.
 const COMPLETION: Duration = Duration::from_secs(20);
+
+/// How long a platform may take to begin and end fetching a file: TikTok gives itself an hour
+/// (tiktok.md §4.7), and a start may be tried again.
+const ADDRESS_LIFE: Duration = Duration::from_secs(6 * 3_600);
 
 /// The media bucket.
 #[derive(Clone, Debug)]
 pub struct Files {
     client: aws_sdk_s3::Client,
     bucket: String,
+    /// Where the bucket's content is served to platforms: https, no slash at the end.
+    base: Option<String>,
 }
 
 /// Why the bucket could not do it.
@@ -56,7 +66,80 @@ impl Files {
         Self {
             client,
             bucket: bucket.into(),
+            base: None,
         }
+    }
+
+    /// The same bucket, whose content platforms can fetch below this https address: it answers
+    /// `<base>/<object key>?<query>` with what the bucket answers to the same request at its own
+    /// address, without redirects (the template's media distribution does). Empty: they cannot.
+    #[must_use]
+    pub fn served_at(mut self, base: &str) -> Self {
+        let base = base.trim_end_matches('/');
+        self.base = (!base.is_empty()).then(|| base.to_owned());
+        self
+    }
+
+    /// A post's files as machines know them, each with the address at which the platform can fetch it
+    /// for the next hours. No network.
+    pub(crate) async fn infos(&self, media: &[TargetMedia]) -> Vec<MediaInfo> {
+        let mut infos = Vec::with_capacity(media.len());
+        for file in media {
+            infos.push(MediaInfo {
+                kind: file.kind,
+                size: file.size,
+                duration_ms: file.duration_ms,
+                stored: file.source_url.is_none(),
+                address: match &file.source_url {
+                    Some(url) => Some(Secret::new(url)),
+                    None => self.address(&file.object_key).await,
+                },
+            });
+        }
+        infos
+    }
+
+    /// Where platforms can fetch the file for the next hours: the bucket's own signed address, below
+    /// the served one.
+    pub(crate) async fn address(&self, key: &str) -> Option<Secret> {
+        let base = self.base.as_deref()?;
+        let config = PresigningConfig::expires_in(ADDRESS_LIFE).ok()?;
+        let signed = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .presigned(config)
+            .await;
+        let signed = match signed {
+            Ok(signed) => signed,
+            Err(error) => {
+                let error = unavailable(error);
+                tracing::error!(error = %error, "a file's address could not be signed");
+                return None;
+            }
+        };
+        // Path style: what follows the bucket's name is the same at the served address.
+        let (_, rest) = signed.uri().split_once(&format!("/{}/", self.bucket))?;
+        Some(Secret::new(format!("{base}/{rest}")))
+    }
+
+    /// How long the file plays, in milliseconds, where it is a film that says so.
+    pub(crate) async fn duration_ms(
+        &self,
+        key: &str,
+        kind: MediaKind,
+        size: u64,
+    ) -> Result<Option<u64>, FilesError> {
+        if !matches!(kind, MediaKind::Mp4 | MediaKind::Mov) {
+            return Ok(None);
+        }
+        let mut search = movie::Search::new(size);
+        while let Some(range) = search.wants() {
+            let bytes = self.collect(key, range).await?;
+            search.read(&bytes);
+        }
+        Ok(search.duration_ms())
     }
 
     /// Begins an upload in parts; gives S3's id of it.
@@ -134,6 +217,50 @@ impl Files {
             .collect())
     }
 
+    /// All parts that are stored.
+    pub(crate) async fn all_parts(
+        &self,
+        key: &str,
+        upload_id: &str,
+    ) -> Result<Vec<Stored>, FilesError> {
+        let mut stored: Vec<Stored> = Vec::new();
+        loop {
+            let after = stored.last().map_or(0, |part| part.number);
+            let page = self.parts(key, upload_id, after, 1_000).await?;
+            let full = page.len() >= 1_000;
+            stored.extend(page);
+            if !full {
+                return Ok(stored);
+            }
+        }
+    }
+
+    /// Stores part `number`.
+    pub(crate) async fn put_part(
+        &self,
+        key: &str,
+        upload_id: &str,
+        number: u64,
+        bytes: Bytes,
+    ) -> Result<Stored, FilesError> {
+        let size = bytes.len() as u64;
+        let answer = self
+            .client
+            .upload_part()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload_id)
+            .part_number(narrow(number))
+            .body(ByteStream::from(bytes))
+            .send()
+            .await
+            .map_err(unavailable)?;
+        let etag = answer
+            .e_tag
+            .ok_or_else(|| FilesError::Unavailable("no ETag".to_owned()))?;
+        Ok(Stored { number, size, etag })
+    }
+
     /// Puts the parts together.
     pub(crate) async fn complete(
         &self,
@@ -192,7 +319,11 @@ impl Files {
 
     /// The first bytes of the file, at most `count`.
     pub(crate) async fn head(&self, key: &str, count: u64) -> Result<Bytes, FilesError> {
-        let answer = self.get(key, 0..count).await?;
+        self.collect(key, 0..count).await
+    }
+
+    async fn collect(&self, key: &str, range: Range<u64>) -> Result<Bytes, FilesError> {
+        let answer = self.get(key, range).await?;
         let whole = answer
             .collect()
             .await
@@ -306,8 +437,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_part_url_signs_the_part_and_its_length_and_no_checksum() {
+    fn files() -> Files {
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
@@ -315,7 +445,29 @@ mod tests {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .force_path_style(true)
             .build();
-        let files = Files::new(aws_sdk_s3::Client::from_conf(config), "bucket");
+        Files::new(aws_sdk_s3::Client::from_conf(config), "bucket")
+    }
+
+    #[tokio::test]
+    async fn an_address_is_the_buckets_signed_one_below_the_served_one() {
+        assert!(files().address("media/1").await.is_none());
+        assert!(files().served_at("").address("media/1").await.is_none());
+        let served = files().served_at("https://media.example/files/");
+        let address = served.address("media/1").await.unwrap();
+        let (path, query) = address.expose().split_once('?').unwrap();
+        assert_eq!(path, "https://media.example/files/media/1");
+        for part in [
+            "X-Amz-Expires=21600",
+            "X-Amz-SignedHeaders=host",
+            "X-Amz-Signature=",
+        ] {
+            assert!(query.contains(part), "{query}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_url_signs_the_part_and_its_length_and_no_checksum() {
+        let files = files();
         let life = Duration::from_secs(3_600);
         let url = files.part_url("media/1", "up", 3, 8, life).await.unwrap();
         let (path, query) = url.split_once('?').unwrap();

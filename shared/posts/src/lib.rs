@@ -10,13 +10,17 @@
 //! environment or names a platform.
 
 mod backoff;
+mod cancel;
 mod check;
+mod choices;
 mod create;
 mod decide;
 mod error;
 mod events;
+mod fetch;
 mod files;
 mod media;
+mod movie;
 mod plan;
 mod queue;
 mod resolve;
@@ -25,13 +29,15 @@ mod sweep;
 mod told;
 mod view;
 
+pub use choices::{ChoicesError, Chooser};
 pub use create::{Composer, MAX_MEDIA, MAX_TARGETS, MAX_TEXT_BYTES, NewPost, NewTarget};
 pub use error::{PostsError, RunError};
+pub use fetch::{FetchMessage, Fetcher, Slice};
 pub use files::{Files, FilesError};
 pub use media::{MAX_MEDIA_BYTES, NewMedia, PartList, SentPart, Uploads};
-pub use queue::{Message, PublishQueue, QueueError};
+pub use queue::{Message, PublishQueue, QueueError, Work};
 pub use resolve::Resolution;
-pub use runner::{Ran, Runner, RunnerSettings};
+pub use runner::{Ran, Runner, RunnerSettings, release_open};
 pub use sweep::{Sweep, Swept};
 pub use told::{Told, told};
 pub use view::{

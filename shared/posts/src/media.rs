@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{AttemptId, Clock, Entropy, MediaId, MediaKind, MediaStatus, Timestamp, UserId};
+use futures_util::StreamExt;
 use platforms::Violation;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use store::media::{Created, IdempotencyKey};
 use store::{Media, MediaTable, Targets};
+use transport::{Fetch, public_url};
 
 use crate::create::idempotency;
 use crate::error::PostsError;
+use crate::fetch::FetchMessage;
 use crate::files::{Files, FilesError};
 use crate::plan::{Named, Stored, check_parts, length_of, part_size};
+use crate::queue::{PublishQueue, Work};
 use crate::view::{MediaView, PartView, PartsView};
 
 /// The largest file that any platform takes: the smaller reading of "4 GB".
@@ -22,20 +26,28 @@ pub const MAX_MEDIA_BYTES: u64 = 4_000_000_000;
 const PAGE: u64 = 100;
 /// How long a part's URL is good; new ones are given on demand.
 const URL_LIFE: Duration = Duration::from_secs(3_600);
+/// How long looking at a file that stays where it is may take.
+const LOOK: Duration = Duration::from_secs(10);
 /// The bucket drops uploads that are not completed in two days, and files after thirty.
 const UPLOAD_LIFE: i64 = 47 * 3_600;
-const FILE_LIFE: i64 = 29 * 24 * 3_600;
+pub(crate) const FILE_LIFE: i64 = 29 * 24 * 3_600;
 
 /// A file that is about to be uploaded.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewMedia {
-    /// How many bytes it has.
-    pub size: u64,
+    /// How many bytes it has, where they are sent in parts. Either this or `url`.
+    #[serde(default)]
+    pub size: Option<u64>,
     /// What it is, by the caller's word: refused early if no platform takes it, and otherwise not
     /// relied on.
     #[serde(default)]
     pub content_type: Option<String>,
+    /// Where it is fetched from instead: https on a public host, without redirects. Below a prefix
+    /// that the operator has verified with the platforms it is not fetched at all: platforms are given
+    /// the address itself.
+    #[serde(default)]
+    pub url: Option<String>,
 }
 
 /// The list that completes a file.
@@ -65,6 +77,12 @@ pub struct Uploads {
     pub targets: Targets,
     /// The bucket.
     pub files: Files,
+    /// The way to the product's hosts.
+    pub source: Arc<dyn Fetch>,
+    /// Prefixes of addresses that the operator has verified with the platforms.
+    pub verified: Vec<String>,
+    /// For files that are to be fetched.
+    pub queue: PublishQueue,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -84,42 +102,132 @@ impl Uploads {
         if !broken.is_empty() {
             return Err(PostsError::Invalid(broken));
         }
-        let asked = format!("{} {}", new.size, new.content_type.as_deref().unwrap_or(""));
-        let key = key.map(|key| idempotency(key, asked.as_bytes()));
+        let asked = serde_json::to_vec(new).unwrap_or_default();
+        let key = key.map(|key| idempotency(key, &asked));
         let now = self.clock.now();
         if let Some(key) = &key
             && let Some(before) = self.media.repeated(user, key, now).await?
         {
             return self.begun_before(user, key, &before).await;
         }
-        let media_id = MediaId::new(now, self.entropy.as_ref());
-        // The key names no user: it appears in URLs.
-        let object_key = format!("media/{media_id}");
-        let upload_id = self.files.begin(&object_key).await?;
-        let media = Media {
-            user_id: user.clone(),
-            media_id,
-            object_key,
-            upload_id,
-            size: new.size,
-            part_size: part_size(new.size),
-            status: MediaStatus::Uploading,
-            kind: None,
-            posted_in: Default::default(),
-            created_at: now,
-            expires_at: now.plus_secs(UPLOAD_LIFE),
-        };
+        let media = self.drawn(user, new, now).await?;
         let created = self.media.create(&media, key.as_ref(), self.attempt());
         match (created.await?, key) {
             (Created::Before(before), Some(key)) => {
                 // The same request was faster on another way; what this one began is not needed.
-                self.files
-                    .abort(&media.object_key, &media.upload_id)
-                    .await?;
+                self.drop_bytes(&media).await?;
                 self.begun_before(user, &key, &before).await
             }
-            _ => self.with_parts(&media).await,
+            _ => {
+                if media.status == MediaStatus::Fetching {
+                    self.order(&media).await?;
+                }
+                self.with_parts(&media).await
+            }
         }
+    }
+
+    /// The row of a new file.
+    async fn drawn(
+        &self,
+        user: &UserId,
+        new: &NewMedia,
+        now: Timestamp,
+    ) -> Result<Media, PostsError> {
+        let media_id = MediaId::new(now, self.entropy.as_ref());
+        let mut media = Media {
+            user_id: user.clone(),
+            // The key names no user: it appears in URLs.
+            object_key: format!("media/{media_id}"),
+            media_id,
+            upload_id: String::new(),
+            size: new.size.unwrap_or(0),
+            part_size: part_size(new.size.unwrap_or(0)),
+            status: MediaStatus::Uploading,
+            kind: None,
+            duration_ms: None,
+            source_url: new.url.clone(),
+            source_version: None,
+            fetch_lease: None,
+            fetch_tries: 0,
+            fault: None,
+            posted_in: Default::default(),
+            created_at: now,
+            expires_at: now.plus_secs(UPLOAD_LIFE),
+        };
+        match &new.url {
+            Some(url) if self.is_verified(url) => {
+                let (kind, size) = self.looked_up(url).await?;
+                media.object_key.clear();
+                media.kind = Some(kind);
+                media.size = size;
+                media.status = MediaStatus::Ready;
+                media.expires_at = now.plus_secs(FILE_LIFE);
+            }
+            Some(_) => {
+                media.status = MediaStatus::Fetching;
+                media.upload_id = self.files.begin(&media.object_key).await?;
+            }
+            None => media.upload_id = self.files.begin(&media.object_key).await?,
+        }
+        Ok(media)
+    }
+
+    /// Whether platforms may be given this address itself.
+    fn is_verified(&self, url: &str) -> bool {
+        // As the platform does: by the text (tiktok.md §4.7). A path that climbs out is no part of it.
+        let plain = !url.contains("/../") && !url.contains("/./") && !url.contains('\\');
+        plain && self.verified.iter().any(|prefix| url.starts_with(prefix))
+    }
+
+    /// What a file that stays where it is holds, by its first bytes, and how many it has.
+    async fn looked_up(&self, url: &str) -> Result<(MediaKind, u64), PostsError> {
+        let unfit = |sentence: &str| {
+            PostsError::Invalid(vec![Violation {
+                field: "url".to_owned(),
+                code: "not_fetched",
+                sentence: sentence.to_owned(),
+            }])
+        };
+        let fetched = self.source.fetch(url, 0, None, LOOK).await;
+        let mut fetched = fetched.map_err(|error| {
+            tracing::info!(error = %error, "a file could not be looked at");
+            unfit("The file could not be looked at. Its address must answer with the file itself, without a redirect.")
+        })?;
+        let size = fetched
+            .total
+            .filter(|size| *size > 0 && *size <= MAX_MEDIA_BYTES);
+        let size = size.ok_or_else(|| {
+            unfit("The address must tell the file's size (Content-Length), of at most 4,000,000,000 bytes.")
+        })?;
+        let mut head = Vec::new();
+        while head.len() < MediaKind::SNIFF_BYTES {
+            match fetched.bytes.next().await {
+                Some(Ok(piece)) => head.extend_from_slice(&piece),
+                _ => break,
+            }
+        }
+        let kind = MediaKind::sniff(&head);
+        let kind = kind.ok_or_else(|| unfit(
+            "The file is no MP4, MOV or WebM video and no JPEG, PNG or WebP image by its content.",
+        ))?;
+        Ok((kind, size))
+    }
+
+    /// Has a worker fetch the file.
+    async fn order(&self, media: &Media) -> Result<(), PostsError> {
+        let message = FetchMessage {
+            user_id: media.user_id.clone(),
+            media_id: media.media_id.clone(),
+        };
+        let sent = self.queue.send(&Work::Fetch(message), Duration::ZERO).await;
+        if let Err(error) = sent {
+            // Nobody would ever fetch it.
+            self.media.deleted(media, &self.attempt()).await?;
+            self.drop_bytes(media).await?;
+            return Err(error.into());
+        }
+        Ok(())
     }
 
     /// The file.
@@ -136,8 +244,10 @@ impl Uploads {
         after: u64,
     ) -> Result<PartsView, PostsError> {
         let media = self.find(user, media).await?;
-        if media.status == MediaStatus::Ready {
-            return Err(COMPLETE);
+        match media.status {
+            MediaStatus::Uploading | MediaStatus::Deleted => {}
+            MediaStatus::Ready => return Err(COMPLETE),
+            MediaStatus::Fetching | MediaStatus::Failed => return Err(FETCHED),
         }
         let stored = self
             .files
@@ -156,8 +266,10 @@ impl Uploads {
         list: &PartList,
     ) -> Result<MediaView, PostsError> {
         let media = self.find(user, media).await?;
-        if media.status == MediaStatus::Ready {
-            return Ok(MediaView::of(&media));
+        match media.status {
+            MediaStatus::Uploading | MediaStatus::Deleted => {}
+            MediaStatus::Ready => return Ok(MediaView::of(&media)),
+            MediaStatus::Fetching | MediaStatus::Failed => return Err(FETCHED),
         }
         self.put_together(&media, list).await?;
         let size = self.files.size(&media.object_key).await.map_err(gone)?;
@@ -170,10 +282,19 @@ impl Uploads {
         let Some(kind) = kind else {
             return self.reject(&media).await;
         };
+        let ready = Media {
+            kind: Some(kind),
+            duration_ms: self
+                .files
+                .duration_ms(&media.object_key, kind, size)
+                .await
+                .map_err(gone)?,
+            ..media
+        };
         let now = self.clock.now();
         let ready = self
             .media
-            .ready(&media, kind, now.plus_secs(FILE_LIFE), &self.attempt())
+            .ready(&ready, now.plus_secs(FILE_LIFE), &self.attempt())
             .await?;
         let ready = ready.ok_or(PostsError::not_found("media"))?;
         Ok(MediaView::of(&ready))
@@ -197,7 +318,8 @@ impl Uploads {
 
     /// Puts the parts together, unless an earlier try did so and died before it was written down.
     async fn put_together(&self, media: &Media, list: &PartList) -> Result<(), PostsError> {
-        let stored = match self.all_parts(media).await {
+        let stored = self.files.all_parts(&media.object_key, &media.upload_id);
+        let stored = match stored.await {
             Ok(stored) => stored,
             Err(FilesError::Gone) => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -224,20 +346,6 @@ impl Uploads {
         }
     }
 
-    async fn all_parts(&self, media: &Media) -> Result<Vec<Stored>, FilesError> {
-        let (key, upload) = (&media.object_key, &media.upload_id);
-        let mut stored: Vec<Stored> = Vec::new();
-        loop {
-            let after = stored.last().map_or(0, |part| part.number);
-            let page = self.files.parts(key, upload, after, 1_000).await?;
-            let full = page.len() >= 1_000;
-            stored.extend(page);
-            if !full {
-                return Ok(stored);
-            }
-        }
-    }
-
     /// The bytes are no file that any platform takes (or are not as many as declared, which only a
     /// bucket that miscounts could bring about): they go, and so does the upload.
     async fn reject(&self, media: &Media) -> Result<MediaView, PostsError> {
@@ -252,6 +360,9 @@ impl Uploads {
     }
 
     async fn drop_bytes(&self, media: &Media) -> Result<(), PostsError> {
+        if !media.stored() {
+            return Ok(());
+        }
         // An upload may have been completed without our writing it down, so both are done.
         self.files
             .abort(&media.object_key, &media.upload_id)
@@ -276,10 +387,9 @@ impl Uploads {
     }
 
     async fn with_parts(&self, media: &Media) -> Result<(MediaView, PartsView), PostsError> {
-        let parts = if media.status == MediaStatus::Ready {
-            PartsView::none()
-        } else {
-            self.page(media, 0, &[]).await?
+        let parts = match media.status {
+            MediaStatus::Uploading => self.page(media, 0, &[]).await?,
+            _ => PartsView::none(),
         };
         Ok((MediaView::of(media), parts))
     }
@@ -341,6 +451,10 @@ const COMPLETE: PostsError = PostsError::Conflict {
     code: "media_complete",
     sentence: "This file is complete: there is nothing left to upload.",
 };
+const FETCHED: PostsError = PostsError::Conflict {
+    code: "media_fetched",
+    sentence: "This file is fetched from its address: there is nothing to upload. Read it for where it stands.",
+};
 const UPLOAD_GONE: PostsError = PostsError::Conflict {
     code: "upload_gone",
     sentence: "This upload is no longer there. Delete the file and begin again.",
@@ -366,15 +480,33 @@ fn check_new(new: &NewMedia) -> Vec<Violation> {
             sentence: sentence.to_owned(),
         });
     };
-    if new.size == 0 {
-        broken("size", "empty", "The file is empty.");
-    }
-    if new.size > MAX_MEDIA_BYTES {
-        broken(
+    match (new.size, &new.url) {
+        (None, None) => broken(
+            "size",
+            "required",
+            "Say how many bytes the file has, or give the url that it is fetched from.",
+        ),
+        (Some(_), Some(_)) => broken(
+            "size",
+            "conflict",
+            "Give either size, to send the file in parts, or url, to have it fetched.",
+        ),
+        (Some(0), None) => broken("size", "empty", "The file is empty."),
+        (Some(size), None) if size > MAX_MEDIA_BYTES => broken(
             "size",
             "too_large",
             "No platform takes more than 4,000,000,000 bytes.",
-        );
+        ),
+        (Some(_), None) => {}
+        (None, Some(url)) => {
+            if public_url(url).is_err() {
+                broken(
+                    "url",
+                    "not_public",
+                    "Give an https address of a public host, by name, without port and user part, of at most 2,048 bytes.",
+                );
+            }
+        }
     }
     let known = |name: &str| {
         let bare = name.split(';').next().unwrap_or("").trim();
@@ -407,21 +539,35 @@ mod tests {
 
     #[test]
     fn new_files_have_a_size_and_a_type_that_some_platform_takes() {
-        let table: &[(u64, Option<&str>, &[&str])] = &[
-            (1, None, &[]),
-            (MAX_MEDIA_BYTES, Some("video/mp4"), &[]),
-            (1, Some("Video/MP4; codecs=avc1"), &[]),
-            (0, None, &["size"]),
+        let good = Some("https://files.example.com/a.mp4");
+        type Row = (
+            Option<u64>,
+            Option<&'static str>,
+            Option<&'static str>,
+            &'static [&'static str],
+        );
+        let table: &[Row] = &[
+            (Some(1), None, None, &[]),
+            (Some(MAX_MEDIA_BYTES), Some("video/mp4"), None, &[]),
+            (Some(1), Some("Video/MP4; codecs=avc1"), None, &[]),
+            (Some(0), None, None, &["size"]),
             (
-                MAX_MEDIA_BYTES + 1,
+                Some(MAX_MEDIA_BYTES + 1),
                 Some("text/html"),
+                None,
                 &["size", "content_type"],
             ),
+            (None, None, None, &["size"]),
+            (None, None, good, &[]),
+            (Some(1), None, good, &["size"]),
+            (None, None, Some("http://files.example.com/a"), &["url"]),
+            (None, None, Some("https://10.0.0.1/a"), &["url"]),
         ];
-        for (size, content_type, fields) in table {
+        for (size, content_type, url, fields) in table {
             let new = NewMedia {
                 size: *size,
                 content_type: content_type.map(str::to_owned),
+                url: url.map(str::to_owned),
             };
             let found = check_new(&new);
             let found: Vec<_> = found.iter().map(|found| found.field.as_str()).collect();

@@ -7,6 +7,8 @@ use aws_sdk_sqs::error::ProvideErrorMetadata;
 use domain::{PostId, TargetId};
 use serde::{Deserialize, Serialize};
 
+use crate::fetch::FetchMessage;
+
 /// SQS delays a message by at most this long; longer waits are the sweeper's.
 pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
@@ -19,6 +21,16 @@ pub struct Message {
     pub target_id: TargetId,
     /// The step that it was sent for: once the target has moved on, the message means nothing.
     pub step: u64,
+}
+
+/// What the publish queue holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Work {
+    /// A step of a target.
+    Target(Message),
+    /// A slice of a file that is fetched.
+    Fetch(FetchMessage),
 }
 
 /// The publish queue.
@@ -54,8 +66,8 @@ impl PublishQueue {
     }
 
     /// Sends a message that arrives after `delay`, which is rounded up to seconds.
-    pub async fn send(&self, message: &Message, delay: Duration) -> Result<(), QueueError> {
-        let body = serde_json::to_string(message).map_err(|error| QueueError(error.to_string()))?;
+    pub async fn send(&self, work: &Work, delay: Duration) -> Result<(), QueueError> {
+        let body = serde_json::to_string(work).map_err(|error| QueueError(error.to_string()))?;
         self.client
             .send_message()
             .queue_url(&self.url)
@@ -80,7 +92,8 @@ impl PublishQueue {
     /// Sends a message where a failure costs only time: it is logged, and the sweeper makes up for
     /// it.
     pub(crate) async fn send_or_leave(&self, message: &Message, delay: Duration) {
-        if let Err(error) = self.send(message, delay).await {
+        let work = Work::Target(message.clone());
+        if let Err(error) = self.send(&work, delay).await {
             tracing::warn!(
                 target.id = %message.target_id, post.id = %message.post_id, error = %error,
                 "a publishing step could not be queued; the sweeper will find it"

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{AttemptId, Clock, Entropy, Holder, TargetStatus, Timestamp};
-use platforms::{Apps, MediaInfo};
+use limits::{Limiter, Owner};
+use platforms::Apps;
 use store::{Events, StoreError, Target, Targets};
 use tokens::Tokens;
 use transport::Wire;
@@ -37,6 +38,8 @@ pub struct Runner {
     pub tokens: Tokens,
     /// The way out to platforms.
     pub wire: Arc<dyn Wire>,
+    /// The platforms' limits.
+    pub limiter: Limiter,
     /// The files to be posted.
     pub files: Files,
     /// Publishing steps.
@@ -75,6 +78,8 @@ pub enum Ran {
     Stuck,
     /// It waits until this instant.
     Waits(Timestamp),
+    /// It waits until this instant for a limit of the platform, by the limit's name.
+    Limited(&'static str, Timestamp),
     /// It came to its end.
     Ended(TargetStatus),
 }
@@ -95,7 +100,7 @@ impl Runner {
         let Some(seen) = found? else {
             return Ok(Ran::Absent);
         };
-        if seen.status.is_settled() {
+        if seen.due_at.is_none() {
             return Ok(Ran::Settled);
         }
         if seen.step > message.step {
@@ -140,14 +145,31 @@ impl Runner {
     }
 }
 
-/// The files of a target as machines know them.
-pub(crate) fn media_infos(target: &Target) -> Vec<MediaInfo> {
-    target
-        .media
-        .iter()
-        .map(|media| MediaInfo {
-            kind: media.kind,
-            size: media.size,
-        })
-        .collect()
+/// Gives the place of a target that is settled back, where the platform counts what is open. A failure
+/// costs only time: a place is free again by itself after the limit's span.
+pub async fn release_open(limiter: &Limiter, target: &Target, status: TargetStatus) {
+    let ended = matches!(
+        status,
+        TargetStatus::Published | TargetStatus::Failed | TargetStatus::Cancelled
+    );
+    let platform = platforms::publish(target.platform).filter(|_| ended);
+    let Some(limit) = platform.and_then(|platform| platform.open_limit(&target.options)) else {
+        return;
+    };
+    let owner = owner_of(target);
+    if let Err(error) = limiter
+        .release(owner, &limit, target.target_id.as_str())
+        .await
+    {
+        let target = target.target_id.as_str();
+        tracing::warn!(target.id = target, limit = limit.name, error = %error, "a place was not given back");
+    }
+}
+
+/// Whose limits a target's calls count against.
+pub(crate) fn owner_of(target: &Target) -> Owner<'_> {
+    Owner {
+        platform: target.platform,
+        account: &target.account.id,
+    }
 }

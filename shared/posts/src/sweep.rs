@@ -8,7 +8,7 @@ use domain::{AttemptId, Clock, Entropy, PostId, TargetId, Timestamp};
 use store::{StoreError, Target, Targets};
 
 use crate::error::RunError;
-use crate::queue::{Message, PublishQueue};
+use crate::queue::{Message, PublishQueue, Work};
 
 /// How many due targets of one shard are read at a time.
 const PAGE: i32 = 50;
@@ -82,7 +82,8 @@ impl Sweep {
         if !is_late(&seen, now, self.late) || !self.nudge(&seen, now).await? {
             return Ok(false);
         }
-        self.queue.send(&Message::of(&seen), Duration::ZERO).await?;
+        let work = Work::Target(Message::of(&seen));
+        self.queue.send(&work, Duration::ZERO).await?;
         Ok(true)
     }
 
@@ -95,7 +96,7 @@ impl Sweep {
 
 fn is_late(seen: &Target, now: Timestamp, late: Duration) -> bool {
     let held = seen.holder.is_some() && seen.lease_until > now;
-    !seen.status.is_settled() && !held && seen.due_at.is_some_and(|due| due + late <= now)
+    !held && seen.due_at.is_some_and(|due| due + late <= now)
 }
 
 #[cfg(test)]
@@ -114,7 +115,7 @@ mod tests {
             lease_until: NOW.plus_secs(lease.unwrap_or(0)),
             ..target(status)
         };
-        use TargetStatus::{Failed, Publishing, Queued};
+        use TargetStatus::{Failed, Inbox, Publishing, Queued};
         for (seen, expected) in [
             (seen(Queued, Some(-60), None), true),
             (seen(Publishing, Some(-60), None), true),
@@ -122,7 +123,9 @@ mod tests {
             (seen(Publishing, Some(-60), Some(1)), false),
             (seen(Publishing, Some(-60), Some(-1)), true),
             (seen(Publishing, None, None), false),
-            (seen(Failed, Some(-60), None), false),
+            (seen(Failed, None, None), false),
+            // A draft may be posted yet.
+            (seen(Inbox, Some(-60), None), true),
         ] {
             assert_eq!(is_late(&seen, NOW, late), expected, "{seen:?}");
         }

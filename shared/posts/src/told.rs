@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 
 use domain::{Event, Fault, FaultKind, PublishNews, Secret, TargetStatus, Timestamp};
-use platforms::{Action, App, Job, Publish, State};
+use platforms::{Action, App, Job, MediaInfo, Publish, State};
 use store::Target;
 use store::targets::{Progress, SealedPart, publish_key};
 
 use crate::decide::{self, Moved, Step, Then};
 use crate::events::event;
-use crate::runner::media_infos;
 
 /// What is to be done about the news.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,19 +60,20 @@ pub fn told(target: &Target, news: &PublishNews, now: Timestamp) -> Told {
     let Some(step) = step_of(platform, target, after.clone(), now) else {
         return Told::Nothing;
     };
-    if step.then != Then::Over && target.intent.is_some() {
+    let over = matches!(step.then, Then::Over | Then::Follow(_));
+    if !over && target.intent.is_some() {
         return Told::Later;
     }
     let due_at = match step.then {
         Then::Over => None,
-        Then::Wait(until) => Some(until),
+        Then::Wait(until) | Then::Follow(until) => Some(until),
         Then::GoOn => Some(now),
     };
     let event = step.event.map(|kind| {
         let (fault, published) = (step.fault.as_ref(), step.published.as_ref());
         event(target, kind, target.step + 1, now, fault, published)
     });
-    let wake = due_at.is_some();
+    let wake = due_at.is_some() && !over;
     let progress = Progress {
         status: step.status,
         sealed: if after.secret.is_some() {
@@ -111,7 +111,15 @@ fn step_of(platform: &dyn Publish, target: &Target, after: State, now: Timestamp
         scopes: None,
         settings: BTreeMap::new(),
     };
-    let media = media_infos(target);
+    let media: Vec<_> = target
+        .media
+        .iter()
+        .map(|file| MediaInfo {
+            duration_ms: file.duration_ms,
+            stored: file.source_url.is_none(),
+            ..MediaInfo::uploaded(file.kind, file.size)
+        })
+        .collect();
     let job = Job {
         app: &app,
         account: &target.account,
@@ -129,7 +137,7 @@ fn step_of(platform: &dyn Publish, target: &Target, after: State, now: Timestamp
         return Some(decide::moved(target, after, &action, how, now));
     }
     let step = match action {
-        Action::Finish(finish) => decide::finished(target, Some(after), &finish),
+        Action::Finish(_) | Action::Follow(..) => decide::moved(target, after, &action, how, now),
         // The machine would begin again, but this target's case is closed: it only tells how.
         _ if target.status == TargetStatus::OutcomeUnknown => {
             let fault = target.fault.clone();
@@ -140,17 +148,7 @@ fn step_of(platform: &dyn Publish, target: &Target, after: State, now: Timestamp
         _ => return None,
     };
     let same = step.status == target.status && step.published == target.published;
-    (!same && may_become(target.status, step.status)).then_some(step)
-}
-
-/// Whether news may turn a settled target into this: towards what is known, never away from it.
-const fn may_become(is: TargetStatus, becomes: TargetStatus) -> bool {
-    match becomes {
-        TargetStatus::Published => true,
-        TargetStatus::Inbox => !matches!(is, TargetStatus::Published),
-        TargetStatus::Failed => matches!(is, TargetStatus::OutcomeUnknown | TargetStatus::Inbox),
-        TargetStatus::OutcomeUnknown | TargetStatus::Queued | TargetStatus::Publishing => false,
-    }
+    (!same && decide::may_become(target.status, step.status)).then_some(step)
 }
 
 #[cfg(test)]

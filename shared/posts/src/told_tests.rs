@@ -35,8 +35,10 @@ fn uploading() -> Target {
         object_key: "media/1".into(),
         kind: MediaKind::Mp4,
         size: 10,
+        duration_ms: None,
+        source_url: None,
     }];
-    let media = media_infos(&target);
+    let media = [MediaInfo::uploaded(MediaKind::Mp4, 10)];
     let platform = platforms::publish(target.platform).unwrap();
     let job = Job {
         app: apps.get(target.platform).unwrap(),
@@ -193,6 +195,10 @@ fn what_may_become_of_a_settled_target() {
         (Failed, OutcomeUnknown, false),
         (OutcomeUnknown, Queued, false),
     ] {
-        assert_eq!(may_become(is, becomes), may, "{is:?} -> {becomes:?}");
+        assert_eq!(
+            decide::may_become(is, becomes),
+            may,
+            "{is:?} -> {becomes:?}"
+        );
     }
 }

@@ -27,6 +27,15 @@ pub struct MediaView {
     /// Its media type, once it is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<&'static str>,
+    /// How long it plays, in milliseconds, where the file says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Where it is or was fetched from, where its owner gave an address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_url: Option<String>,
+    /// Why it could not be fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultView>,
     /// When it was begun.
     pub created_at: String,
     /// Until when it is kept: an upload that is not completed by then is given up.
@@ -75,10 +84,12 @@ pub enum PostStatus {
     Published,
     /// Every target waits as a draft.
     Inbox,
-    /// Some targets are published or wait as drafts, the others failed.
+    /// Some targets are published or wait as drafts, the others failed or were cancelled.
     PartlyPublished,
-    /// Every target failed.
+    /// Every target failed or was cancelled.
     Failed,
+    /// Every target was cancelled before anything was published.
+    Cancelled,
     /// All targets are at their end, and of some it cannot be known at which: the product decides.
     OutcomeUnknown,
 }
@@ -126,10 +137,17 @@ pub struct TargetView {
     /// When it is looked at next; absent once it is at its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_at: Option<String>,
+    /// Whether the product asked for it to be cancelled and it is not settled yet.
+    #[serde(skip_serializing_if = "is_false")]
+    pub cancel_requested: bool,
     /// When it was accepted.
     pub created_at: String,
     /// When it last changed.
     pub updated_at: String,
+}
+
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// How far the bytes are.
@@ -169,6 +187,9 @@ impl MediaView {
             part_count: media.parts(),
             kind: media.kind,
             content_type: media.kind.map(MediaKind::content_type),
+            duration_ms: media.duration_ms,
+            source_url: media.source_url.clone(),
+            fault: media.fault.as_ref().map(FaultView::of),
             created_at: media.created_at.rfc3339(),
             expires_at: media.expires_at.rfc3339(),
         }
@@ -221,7 +242,8 @@ impl PostStatus {
             () if !settled => Self::Publishing,
             () if any(TargetStatus::OutcomeUnknown) => Self::OutcomeUnknown,
             () if all(TargetStatus::Inbox) => Self::Inbox,
-            () if !any(TargetStatus::Failed) => Self::Published,
+            () if all(TargetStatus::Cancelled) => Self::Cancelled,
+            () if !any(TargetStatus::Failed) && !any(TargetStatus::Cancelled) => Self::Published,
             () if good => Self::PartlyPublished,
             () => Self::Failed,
         }
@@ -264,7 +286,11 @@ impl TargetView {
             },
             published: target.published.clone(),
             fault: target.fault.as_ref().map(FaultView::of),
-            next_at: target.due_at.map(Timestamp::rfc3339),
+            next_at: target
+                .due_at
+                .filter(|_| !target.status.is_settled())
+                .map(Timestamp::rfc3339),
+            cancel_requested: target.cancel_asked_at.is_some() && !target.status.is_settled(),
             created_at: target.created_at.rfc3339(),
             updated_at: target.updated_at.rfc3339(),
         }
@@ -291,7 +317,9 @@ mod tests {
     #[test]
     fn a_post_stands_where_its_targets_stand() {
         use PostStatus as Post;
-        use TargetStatus::{Failed, Inbox, OutcomeUnknown, Published, Publishing, Queued};
+        use TargetStatus::{
+            Cancelled, Failed, Inbox, OutcomeUnknown, Published, Publishing, Queued,
+        };
         for (targets, status) in [
             (&[Queued, Queued][..], Post::Queued),
             (&[Queued, Published], Post::Publishing),
@@ -303,6 +331,9 @@ mod tests {
             (&[Inbox, Failed], Post::PartlyPublished),
             (&[Failed, Failed], Post::Failed),
             (&[Failed, OutcomeUnknown, Published], Post::OutcomeUnknown),
+            (&[Cancelled, Cancelled], Post::Cancelled),
+            (&[Cancelled, Failed], Post::Failed),
+            (&[Cancelled, Published], Post::PartlyPublished),
         ] {
             assert_eq!(Post::of(targets.iter().copied()), status, "{targets:?}");
         }

@@ -8,7 +8,9 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{AttemptId, MediaId, MediaKind, MediaStatus, PostId, Timestamp, UserId};
+use domain::{
+    AttemptId, Fault, Holder, MediaId, MediaKind, MediaStatus, PostId, Timestamp, UserId,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::expression::Change;
@@ -39,6 +41,24 @@ pub struct Media {
     /// What it is, once it was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<MediaKind>,
+    /// How long it plays, in milliseconds, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// The address that it was or is fetched from, where its owner gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_url: Option<String>,
+    /// What the address called the version that is being fetched: another one begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_version: Option<String>,
+    /// Which worker fetches it just now, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch_lease: Option<FetchLease>,
+    /// Tries to fetch it that failed in a row.
+    #[serde(default)]
+    pub fetch_tries: u32,
+    /// Why it could not be fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
     /// The posts that were made with it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub posted_in: BTreeSet<PostId>,
@@ -46,6 +66,15 @@ pub struct Media {
     pub created_at: Timestamp,
     /// From then on the bucket may have dropped it: it counts as absent.
     pub expires_at: Timestamp,
+}
+
+/// A worker's hold on a file that it fetches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchLease {
+    /// Who.
+    pub holder: Holder,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -56,6 +85,11 @@ struct MediaRow<'a> {
 }
 
 impl Media {
+    /// Whether its bytes lie in the bucket, or will. The others stay where their owner keeps them.
+    pub fn stored(&self) -> bool {
+        !self.object_key.is_empty()
+    }
+
     /// How many parts it has.
     pub fn parts(&self) -> u64 {
         self.size.div_ceil(self.part_size.max(1)).max(1)
@@ -164,23 +198,68 @@ impl MediaTable {
             .await
     }
 
-    /// Marks the file as complete; it then lives until `expires_at`. Done again it changes nothing.
-    /// `None`: it was deleted in the meantime.
+    /// Marks the file as complete, as it was found: its kind, size and duration are those of `media`;
+    /// it then lives until `expires_at`. Done again it changes nothing. `None`: it was deleted in the
+    /// meantime.
     pub async fn ready(
         &self,
         media: &Media,
-        kind: MediaKind,
         expires_at: Timestamp,
         attempt: &AttemptId,
     ) -> Result<Option<Media>, StoreError> {
         let change = Change::new()
             .set("status", value(MediaStatus::Ready))
-            .set("kind", value(kind))
+            .set_or_remove("kind", media.kind.map(value))
+            .set("size", value(media.size))
+            .set_or_remove("duration_ms", media.duration_ms.map(value))
             .set("expires_at", value(expires_at))
             .set("ttl", value(expires_at.secs()))
+            .remove(["fetch_lease", "fault"])
             .when("attribute_exists(#media_id) AND #status <> :deleted")
             .bind("deleted", value(MediaStatus::Deleted));
         self.changed(media, change, attempt).await
+    }
+
+    /// Takes a file that is being fetched for a worker, unless another one has it. Gives the row as of
+    /// now.
+    pub async fn take_fetch(
+        &self,
+        seen: &Media,
+        lease: &FetchLease,
+        now: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<Option<Media>, StoreError> {
+        let change = Change::new()
+            .set("fetch_lease", value(lease))
+            .when("#status = :fetching")
+            .when("attribute_not_exists(#fetch_lease) OR #fetch_lease.#until <= :now")
+            .bind("fetching", value(MediaStatus::Fetching))
+            .bind("now", value(now));
+        self.changed(seen, change, attempt).await
+    }
+
+    /// Writes how far a worker came with a file that is being fetched, and gives it back: `seen` with
+    /// its new status, fault, tries, upload and source version. `None`: it is no longer this worker's.
+    pub async fn fetched(
+        &self,
+        seen: &Media,
+        holder: &Holder,
+        attempt: &AttemptId,
+    ) -> Result<Option<Media>, StoreError> {
+        let change = Change::new()
+            .set("status", value(seen.status))
+            .set("upload_id", item::text(&seen.upload_id))
+            .set("fetch_tries", value(seen.fetch_tries))
+            .set_or_remove("fault", seen.fault.as_ref().map(value))
+            .set_or_remove(
+                "source_version",
+                seen.source_version.as_ref().map(item::text),
+            )
+            .remove(["fetch_lease"])
+            .when("#status = :fetching AND #fetch_lease.#holder = :me")
+            .bind("fetching", value(MediaStatus::Fetching))
+            .bind("me", value(holder));
+        self.changed(seen, change, attempt).await
     }
 
     /// Marks the file as given up; `false` if a post was made with it since it was read.

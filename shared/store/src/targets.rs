@@ -71,9 +71,13 @@ pub struct Target {
     /// Until when.
     #[serde(default)]
     pub lease_until: Timestamp,
-    /// When somebody should look at it; absent once it is settled.
+    /// When somebody should look at it: while it is under way, and after its end as long as the
+    /// platform may have more to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
+    /// When the product asked for it to be cancelled. The worker that has it next sees to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_asked_at: Option<Timestamp>,
     /// Tries of the present step that failed.
     #[serde(default)]
     pub tries: u32,
@@ -102,12 +106,18 @@ pub struct Target {
 pub struct TargetMedia {
     /// Which.
     pub media_id: MediaId,
-    /// Its object key in the media bucket.
+    /// Its object key in the media bucket; empty where we do not hold its bytes.
     pub object_key: String,
     /// What it is.
     pub kind: MediaKind,
     /// How many bytes.
     pub size: u64,
+    /// How long it plays, in milliseconds, where the file says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Where the product keeps it, where we do not: under a prefix that the operator has verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_url: Option<String>,
 }
 
 /// What a worker writes at the end of a step.
@@ -119,7 +129,7 @@ pub struct Progress {
     pub state: Option<String>,
     /// What becomes of the sealed part.
     pub sealed: SealedPart,
-    /// When somebody should look at it; `None` once it is settled.
+    /// When somebody should look at it; `None` once nothing more is expected.
     pub due_at: Option<Timestamp>,
     /// Tries of the step that comes now.
     pub tries: u32,
@@ -257,6 +267,25 @@ impl Targets {
         Ok(matches!(done, Written::Done(_)))
     }
 
+    /// Writes down that the product wants the target cancelled, and has it looked at now. Asked again
+    /// it changes nothing. `None`: the target has come to its end.
+    pub async fn ask_cancel(
+        &self,
+        seen: &Target,
+        now: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<Option<Target>, StoreError> {
+        let change = Change::new()
+            .set_to("cancel_asked_at", "if_not_exists(#cancel_asked_at, :now)")
+            .set("due_at", value(now))
+            .set("due_shard", text(shard_of(seen.target_id.as_str())))
+            .when("#status IN (:queued, :publishing)")
+            .bind("queued", value(TargetStatus::Queued))
+            .bind("publishing", value(TargetStatus::Publishing))
+            .bind("now", value(now));
+        self.changed(seen, change, attempt).await
+    }
+
     /// Takes the target for a worker, unless another one holds it. Gives the item as of now.
     pub async fn take(
         &self,
@@ -272,11 +301,9 @@ impl Targets {
             // The sweeper looks again once the lease is over: a dead worker's target is not lost.
             .set("due_at", value(until))
             .set("due_shard", text(shard_of(seen.target_id.as_str())))
-            .when("#step = :seen AND #status IN (:queued, :publishing)")
+            .when("#step = :seen AND attribute_exists(#due_at)")
             .when("attribute_not_exists(#holder) OR #lease_until <= :now")
             .bind("seen", value(seen.step))
-            .bind("queued", value(TargetStatus::Queued))
-            .bind("publishing", value(TargetStatus::Publishing))
             .bind("now", value(now));
         self.changed(seen, change, attempt).await
     }

@@ -12,6 +12,7 @@ use rustls::crypto::aws_lc_rs;
 use url::Url;
 
 use crate::overrides::HostOverrides;
+use crate::public::PublicOnly;
 use crate::upload::{BytesStream, Exactly};
 use crate::{NoAnswer, NoAnswerKind};
 
@@ -56,6 +57,7 @@ pub enum CannotStart {
 pub struct Transport {
     pooled: Client,
     fresh: Client,
+    public: Client,
     overrides: Arc<HostOverrides>,
     answer_cap: usize,
 }
@@ -64,7 +66,7 @@ impl Transport {
     /// Builds the clients once and loads the root certificates once.
     pub fn new(overrides: HostOverrides, limits: Limits) -> Result<Self, CannotStart> {
         let tls = tls()?;
-        let client = |kept: usize| {
+        let builder = |kept: usize| {
             Client::builder()
                 .tls_backend_preconfigured(tls.clone())
                 .http1_only()
@@ -82,13 +84,14 @@ impl Transport {
                     ".",
                     env!("CARGO_PKG_VERSION_MINOR")
                 ))
-                .build()
         };
+        let client = |kept: usize| builder(kept).build();
         Ok(Self {
             pooled: client(4)?,
             // Nothing idle is kept, so every call connects anew: a pooled socket may have gone stale
             // while the function was frozen, and one cannot tell whether the request went out.
             fresh: client(0)?,
+            public: builder(0).dns_resolver(Arc::new(PublicOnly)).build()?,
             overrides: Arc::new(overrides),
             answer_cap: limits.answer,
         })
@@ -97,6 +100,15 @@ impl Transport {
     /// Where real hosts are found; for the authorise redirect.
     pub fn overrides(&self) -> &HostOverrides {
         &self.overrides
+    }
+
+    /// What calls the hosts that callers name. Where stand-ins are set up, every host that is called at
+    /// all is on this machine.
+    pub(crate) fn public_client(&self, overridden: bool) -> &Client {
+        match overridden {
+            true => &self.fresh,
+            false => &self.public,
+        }
     }
 
     /// Sends a call once and reads the whole answer. `timeout` bounds all of it.

@@ -11,11 +11,13 @@
 mod client;
 mod no_answer;
 mod overrides;
+mod public;
 mod upload;
 mod wire;
 
 pub use client::{CannotStart, Limits, Transport};
 pub use no_answer::{NoAnswer, NoAnswerKind};
 pub use overrides::{HostOverrides, InvalidOverride, Refused};
+pub use public::{Fetch, Fetched, NotFetched, public_url};
 pub use upload::{BytesStream, SourceError};
 pub use wire::{BoxFuture, Wire};

@@ -122,11 +122,7 @@ fn call(repeat: Repeat) -> Call {
     let request = Request::post(format!("https://{HOST}/v2/token?code=hush"))
         .header("content-type", "text/plain")
         .body(Bytes::from_static(b"abc"));
-    Call {
-        name: "test",
-        request: request.unwrap(),
-        repeat,
-    }
+    Call::new("test", request.unwrap(), repeat)
 }
 
 #[tokio::test]

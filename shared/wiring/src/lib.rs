@@ -7,10 +7,12 @@ use std::time::Duration;
 use domain::{Clock, Entropy};
 use lambda::variables as var;
 use lambda::{Aws, CachedSecret, Env, OsEntropy, SecretError, SecretsManager, SystemClock};
+use limits::Limiter;
 use platforms::Apps;
-use store::{Accounts, Connections, Events, Flows, Platforms, Revocations};
+use posts::Files;
+use store::{Accounts, Connections, Events, Flows, Limits, Platforms, Revocations};
 use tokens::{Parts, Timing, Tokens};
-use transport::{HostOverrides, Limits, Transport};
+use transport::{HostOverrides, Transport};
 use vault::Vault;
 
 /// What everything else is built from.
@@ -73,7 +75,10 @@ impl Wiring {
 
     /// The way out to platforms.
     pub fn transport(&self, env: &Env) -> Result<Transport, lambda::Error> {
-        Ok(Transport::new(self.overrides(env), Limits::default())?)
+        Ok(Transport::new(
+            self.overrides(env),
+            transport::Limits::default(),
+        )?)
     }
 
     /// The token protocols.
@@ -101,6 +106,18 @@ impl Wiring {
                     .max(Duration::from_millis(1)),
             },
         }))
+    }
+
+    /// The platforms' limits.
+    pub fn limiter(&self, env: &Env) -> Limiter {
+        let table = Limits::new(self.dynamodb(), env.text(&var::TABLE_LIMITS));
+        Limiter::new(table, self.clock.clone(), self.entropy.clone())
+    }
+
+    /// The media bucket, with where its content is served.
+    pub fn files(&self, env: &Env) -> Files {
+        let base = env.optional(&var::MEDIA_BASE_URL).unwrap_or_default();
+        Files::new(self.s3(), env.text(&var::MEDIA_BUCKET)).served_at(&base)
     }
 
     /// Where the operator's apps on the platforms are read from. Load them once the environment is

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 
-use domain::{ConnectionStatus, EventKind, MediaKind, MediaStatus, ReauthReason, TargetStatus};
+use domain::{ConnectionStatus, EventKind, MediaStatus, ReauthReason, TargetStatus};
 use local::{Fault, Rule};
 use store::connections::{Commit, Confirmed, Ended, Lease, LeaseAsk};
 use store::deliveries::{DeliveryState, Taken};
@@ -173,7 +173,7 @@ async fn posting(desk: &Desk, loser: &Desk) {
     let begin = loser.media.create(&media, Some(&once), loser.attempt());
     lost("begin a file", begin, Ok(Created::New)).await;
     let attempt = loser.attempt();
-    let ready = loser.media.ready(&media, MediaKind::Mp4, at(900), &attempt);
+    let ready = loser.media.ready(&media, at(900), &attempt);
     lost("complete a file", some(ready), true).await;
     let spare = stored(desk, MediaStatus::Ready).await;
     let attempt = loser.attempt();

@@ -19,6 +19,12 @@ pub(crate) fn file(desk: &Desk, status: MediaStatus) -> Media {
         part_size: 8 << 20,
         status,
         kind: None,
+        duration_ms: None,
+        source_url: None,
+        source_version: None,
+        fetch_lease: None,
+        fetch_tries: 0,
+        fault: None,
         posted_in: Default::default(),
         created_at: NOW,
         expires_at: at(2 * DAY),
@@ -167,9 +173,11 @@ async fn a_file_is_ready_deleted_or_past_its_time() {
     assert_eq!(get(2 * DAY).await, None);
     let ready = async || {
         let attempt = desk.attempt();
-        let ready = desk
-            .media
-            .ready(&media, MediaKind::Mp4, at(9 * DAY), &attempt);
+        let found = Media {
+            kind: Some(MediaKind::Mp4),
+            ..media.clone()
+        };
+        let ready = desk.media.ready(&found, at(9 * DAY), &attempt);
         ready.await.unwrap().map(|media| media.kind)
     };
     for _ in 0..2 {

@@ -33,6 +33,7 @@ pub(crate) async fn queued(desk: &Desk) -> Target {
         holder: None,
         lease_until: Timestamp::default(),
         due_at: Some(NOW),
+        cancel_asked_at: None,
         tries: 0,
         fault: None,
         published: None,

@@ -52,7 +52,7 @@ impl Budget {
         let needed = match action {
             Action::Upload { .. } => (self.longest_upload * 2).max(self.total / 4),
             Action::Call(_) => call_timeout.min(self.total / 2),
-            Action::Wait(_) | Action::Finish(_) => Duration::ZERO,
+            Action::Wait(_) | Action::Finish(_) | Action::Follow(..) => Duration::ZERO,
         };
         self.left(now) >= needed
     }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{AttemptId, Fault, FaultKind, Holder, Secret, Timestamp};
 use http::Response;
+use limits::Place;
 use platforms::{
-    Action, Answer, App, Apps, Finish, Job, MediaInfo, Publish, Repeat, State, Upload,
+    Action, Answer, App, Apps, Cancel, Finish, Job, Limit, MediaInfo, Publish, Repeat, State,
+    Upload,
 };
 use store::Target;
 use store::targets::publish_key;
@@ -15,7 +17,7 @@ use transport::NoAnswer;
 use vault::{SealingKey, VaultError};
 
 use super::answer::{Done, no_access, timed, unanswered};
-use super::{Budget, Ran, Runner, media_infos};
+use super::{Budget, Ran, Runner, owner_of};
 use crate::decide::{self, Moved, Then, Trouble};
 use crate::error::RunError;
 use crate::files::Reading;
@@ -34,6 +36,8 @@ pub(crate) struct Turn<'a> {
     media: Vec<MediaInfo>,
     /// For sealing what an answer brings, without asking KMS between the answer and the write.
     pub(super) key: Option<SealingKey>,
+    /// Whether this turn has seen to the product's wish to cancel.
+    pub(super) cancel_tried: bool,
 }
 
 /// The machine of a turn: what never changes during it.
@@ -56,9 +60,10 @@ impl<'a> Turn<'a> {
             apps,
             holder,
             budget,
-            media: media_infos(&item),
+            media: Vec::new(),
             item,
             key: None,
+            cancel_tried: false,
         }
     }
 
@@ -68,6 +73,7 @@ impl<'a> Turn<'a> {
             return self.without_app().await;
         };
         let machine = Machine { platform, app };
+        self.media = self.runner.files.infos(&self.item.media).await;
         let mut state = match self.open(machine).await? {
             Ok(state) => state,
             Err(finish) => return self.end(&finish).await,
@@ -77,6 +83,9 @@ impl<'a> Turn<'a> {
             if let Some(ran) = self.moved(machine, &mut state, lost, false, None).await? {
                 return Ok(ran);
             }
+        }
+        if let Some(ran) = self.cancel(machine, &mut state).await? {
+            return Ok(ran);
         }
         let (user, connection) = (&self.item.user_id, &self.item.connection_id);
         let tokens = &self.runner.tokens;
@@ -90,9 +99,19 @@ impl<'a> Turn<'a> {
         self.prepare(&access).await?;
         let mut rested = false;
         loop {
+            if let Some(ran) = self.cancel(machine, &mut state).await? {
+                return Ok(ran);
+            }
             let now = self.now();
             let (done, sent) = match platform.next(&self.job(app), &state, now) {
-                Action::Finish(finish) => return self.end(&finish).await,
+                Action::Finish(finish) if !self.item.status.is_settled() => {
+                    return self.end(&finish).await;
+                }
+                Action::Finish(_) | Action::Follow(..) => {
+                    let same = state.clone();
+                    let ran = self.moved(machine, &mut state, same, false, None).await?;
+                    return Ok(ran.unwrap_or(Ran::Lost));
+                }
                 Action::Wait(until) if until <= now + SHORT && !rested => {
                     tokio::time::sleep(until.since(now)).await;
                     rested = true;
@@ -142,6 +161,26 @@ impl<'a> Turn<'a> {
             if let Some(ran) = ended {
                 return Ok(ran);
             }
+        }
+    }
+
+    /// Sees to the product's wish to cancel, once a turn. `None`: the turn goes on.
+    async fn cancel(
+        &mut self,
+        machine: Machine<'_>,
+        state: &mut State,
+    ) -> Result<Option<Ran>, RunError> {
+        let asked = self.item.cancel_asked_at.is_some() && !self.item.status.is_settled();
+        if !asked || self.cancel_tried || self.item.intent.is_some() {
+            return Ok(None);
+        }
+        self.cancel_tried = true;
+        match machine.platform.cancel(state, self.now()) {
+            Cancel::Stop => self.end(&Finish::Cancelled).await.map(Some),
+            Cancel::Ask(next) if next != *state => {
+                self.moved(machine, state, next, false, None).await
+            }
+            Cancel::Ask(_) | Cancel::TooLate => Ok(None),
         }
     }
 
@@ -210,6 +249,10 @@ impl<'a> Turn<'a> {
             Ok(call) => call,
             Err(fault) => return Ok(Done::Trouble(Trouble::Fault(fault))),
         };
+        let limits = std::mem::take(&mut call.limits);
+        if let Some(wait) = self.reserve(&limits).await? {
+            return Ok(Done::Trouble(Trouble::Limited(wait)));
+        }
         if repeat == Repeat::Once || call.repeat == Repeat::Once {
             call.repeat = Repeat::Once;
             if !self.intend().await? {
@@ -225,7 +268,40 @@ impl<'a> Turn<'a> {
             .min(self.budget.left(sent_at))
             .max(Duration::from_secs(1));
         let answer = self.runner.wire.send(call, timeout).await;
-        Ok(self.read(machine, state, name, sent_at, answer, false))
+        let done = self.read(machine, state, name, sent_at, answer, false);
+        if let Done::Trouble(Trouble::Fault(fault)) = &done {
+            self.correct(&limits, fault).await;
+        }
+        Ok(done)
+    }
+
+    /// Takes the call's places; what it must wait for, where it must.
+    async fn reserve(&self, limits: &[Limit]) -> Result<Option<limits::Wait>, RunError> {
+        let limiter = &self.runner.limiter;
+        let id = self.item.target_id.as_str();
+        Ok(
+            match limiter.reserve(owner_of(&self.item), limits, id).await? {
+                Place::Now => None,
+                Place::Later(wait) => {
+                    tracing::info!(
+                        target.id = id,
+                        platform = %self.item.platform,
+                        limit = wait.limit,
+                        until = %wait.until,
+                        "a platform's limit is kept"
+                    );
+                    Some(wait)
+                }
+            },
+        )
+    }
+
+    /// Takes over what the platform says of its limits. Never holds up the outcome that brought it.
+    async fn correct(&self, limits: &[Limit], fault: &Fault) {
+        let limiter = &self.runner.limiter;
+        if let Err(error) = limiter.correct(owner_of(&self.item), limits, fault).await {
+            tracing::warn!(error = %error, "a platform's word on its limit was not kept");
+        }
     }
 
     async fn upload(
@@ -376,7 +452,11 @@ impl<'a> Turn<'a> {
         let entropy = self.runner.entropy.as_ref();
         let step = decide::troubled(&self.item, trouble, now, entropy, &give_up);
         self.log(&step);
-        Ok(self.write(step, state).await?.unwrap_or(Ran::Lost))
+        let ran = self.write(step, state).await?.unwrap_or(Ran::Lost);
+        Ok(match (trouble, ran) {
+            (Trouble::Limited(wait), Ran::Waits(until)) => Ran::Limited(wait.limit, until),
+            (_, ran) => ran,
+        })
     }
 
     /// The operator took the app away. Nothing is sent and nothing is known to be wrong: it waits.

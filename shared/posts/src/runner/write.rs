@@ -21,9 +21,10 @@ impl Turn<'_> {
         let keep_until = (step.then == Then::GoOn).then(|| now + self.runner.settings.lease);
         let due_at = match step.then {
             Then::GoOn => keep_until,
-            Then::Wait(until) => Some(until),
+            Then::Wait(until) | Then::Follow(until) => Some(until),
             Then::Over => None,
         };
+        let was_settled = self.item.status.is_settled();
         let sealed = self.sealed(&step, state).await?;
         let event = step.event.map(|kind| {
             let (fault, published) = (step.fault.as_ref(), step.published.as_ref());
@@ -60,25 +61,46 @@ impl Turn<'_> {
             return Ok(Some(Ran::Lost));
         };
         self.item = item;
+        if event.is_some() {
+            super::release_open(&runner.limiter, &self.item, step.status).await;
+        }
+        let ended = match was_settled {
+            true => None,
+            false => Some(Ran::Ended(step.status)),
+        };
         Ok(match step.then {
             Then::GoOn => None,
             Then::Wait(until) => {
-                let delay = until.since(self.now());
-                if delay <= LONGEST_DELAY {
-                    let message = Message::of(&self.item);
-                    runner.queue.send_or_leave(&message, delay).await;
-                }
+                // Asked for while this worker had it: nobody else's message got through.
+                let until = match self.item.cancel_asked_at {
+                    Some(_) if !self.cancel_tried => self.now(),
+                    _ => until,
+                };
+                self.wake_at(until).await;
                 Some(Ran::Waits(until))
             }
-            Then::Over => Some(Ran::Ended(step.status)),
+            Then::Follow(until) => {
+                self.wake_at(until).await;
+                Some(ended.unwrap_or(Ran::Waits(until)))
+            }
+            Then::Over => Some(ended.unwrap_or(Ran::Settled)),
         })
+    }
+
+    /// Sends the target's next message, where the wait is short enough for one.
+    async fn wake_at(&self, until: domain::Timestamp) {
+        let delay = until.since(self.now());
+        if delay <= LONGEST_DELAY {
+            let message = Message::of(&self.item);
+            self.runner.queue.send_or_leave(&message, delay).await;
+        }
     }
 
     async fn sealed(&self, step: &Step, state: &State) -> Result<SealedPart, RunError> {
         let Some(next) = &step.state else {
             // At the end nothing is left to open.
             return Ok(match step.then {
-                Then::Over if self.item.sealed.is_some() => SealedPart::Drop,
+                Then::Over | Then::Follow(_) if self.item.sealed.is_some() => SealedPart::Drop,
                 _ => SealedPart::Keep,
             });
         };

@@ -1,0 +1,122 @@
+//! What an account may choose for its next post, asked of its platform at this moment.
+
+use std::sync::Arc;
+
+use domain::{AttemptId, ConnectionId, Fault, FaultKind, UserId};
+use limits::{Limiter, Owner, Place};
+use platforms::{Answer, Apps, Choices, PostingChoices};
+use store::StoreError;
+use tokens::{Access, AccessError, Tokens, TokensError};
+use transport::{NoAnswerKind, Wire};
+
+/// What asks.
+#[derive(Clone)]
+pub struct Chooser {
+    /// The way to access tokens.
+    pub tokens: Tokens,
+    /// The way out to platforms.
+    pub wire: Arc<dyn Wire>,
+    /// The platforms' limits.
+    pub limiter: Limiter,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ChoicesError {
+    /// The user has no such connection.
+    #[error("no such connection")]
+    Absent,
+    /// The platform's word, or what stands for it.
+    #[error("{0}")]
+    Fault(Fault),
+    /// The database.
+    #[error("limits could not be read or written")]
+    Store(#[from] StoreError),
+    /// The tokens.
+    #[error("the connection's tokens could not be read")]
+    Tokens(#[from] TokensError),
+}
+
+impl From<AccessError> for ChoicesError {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::NotConnected(fault) | AccessError::Later(fault) => Self::Fault(fault),
+            AccessError::Internal(error) => Self::Tokens(error),
+        }
+    }
+}
+
+impl Chooser {
+    /// Asks the platform of the user's connection.
+    pub async fn choices(
+        &self,
+        apps: &Apps,
+        user: &UserId,
+        connection: &ConnectionId,
+    ) -> Result<PostingChoices, ChoicesError> {
+        let found = self.tokens.connections().get(user, connection).await?;
+        let Some(found) = found else {
+            return Err(ChoicesError::Absent);
+        };
+        let Some(platform) = platforms::choices(found.platform) else {
+            return Err(ChoicesError::Fault(
+                Fault::new(FaultKind::InvalidRequest).sentence(
+                    "This platform tells nothing about what may be chosen: see the reference for its options.",
+                ),
+            ));
+        };
+        let access = self.tokens.access(apps, user, connection).await?;
+        match self.ask(apps, platform, &access).await {
+            Err(ChoicesError::Fault(fault)) if fault.kind == FaultKind::TokenRejected => {
+                let access = self.tokens.renewed(apps, &access).await?;
+                self.ask(apps, platform, &access).await
+            }
+            asked => asked,
+        }
+    }
+
+    async fn ask(
+        &self,
+        apps: &Apps,
+        platform: &dyn Choices,
+        access: &Access,
+    ) -> Result<PostingChoices, ChoicesError> {
+        let account = &access.connection.account;
+        let app = apps.get(account.platform).ok_or_else(|| {
+            ChoicesError::Fault(Fault::new(FaultKind::AppRefused).sentence(
+                "This platform is not set up in this deployment. The operator must set it up.",
+            ))
+        })?;
+        let call = platform.request(app, &access.bundle);
+        let call = call.map_err(ChoicesError::Fault)?;
+        let owner = Owner {
+            platform: account.platform,
+            account: &account.id,
+        };
+        let sent_at = self.tokens.clock().now();
+        // Nobody comes back for a place: whoever asks next asks anew.
+        let id = AttemptId::new(sent_at, self.tokens.entropy().as_ref());
+        let limits = call.limits.clone();
+        if let Place::Later(wait) = self.limiter.reserve(owner, &limits, id.as_str()).await? {
+            return Err(ChoicesError::Fault(wait.fault));
+        }
+        let answer = self.wire.send(call, self.tokens.http_timeout()).await;
+        let response = answer.map_err(|error| {
+            tracing::warn!(error = %error, "a platform was not asked for its choices");
+            let kind = match error.kind() {
+                NoAnswerKind::Refused => FaultKind::OurBug,
+                _ => FaultKind::PlatformDown,
+            };
+            ChoicesError::Fault(Fault::new(kind))
+        })?;
+        let answer = Answer {
+            response: &response,
+            sent_at,
+        };
+        let read = platform.read(app, answer);
+        if let Err(fault) = &read {
+            self.limiter.correct(owner, &limits, fault).await?;
+        }
+        read.map_err(ChoicesError::Fault)
+    }
+}
