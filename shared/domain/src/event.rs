@@ -38,6 +38,9 @@ pub enum EventKind {
     /// It cannot be known whether a target was published: the product decides.
     #[serde(rename = "post.outcome_unknown")]
     PostOutcomeUnknown,
+    /// A target was cancelled before anything was published.
+    #[serde(rename = "post.cancelled")]
+    PostCancelled,
 }
 
 impl EventKind {
@@ -54,6 +57,7 @@ impl EventKind {
             Self::PostInbox => "post.inbox",
             Self::PostFailed => "post.failed",
             Self::PostOutcomeUnknown => "post.outcome_unknown",
+            Self::PostCancelled => "post.cancelled",
         }
     }
 }

@@ -28,7 +28,7 @@ pub use id::{
 };
 pub use media::{MediaKind, MediaStatus};
 pub use platform::{Platform, UnknownPlatform};
-pub use post::{Mode, PostOptions, PublishedPost, TargetStatus};
+pub use post::{Mode, PostOptions, PublishedPost, TargetStatus, Transfer};
 pub use secret::{MaskedUrl, Secret};
 pub use timestamp::{Seconds, Timestamp};
 pub use token::{TokenBundle, missing_scopes};

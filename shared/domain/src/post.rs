@@ -13,6 +13,16 @@ pub enum Mode {
     Inbox,
 }
 
+/// How a platform gets a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transfer {
+    /// We send the bytes.
+    Upload,
+    /// The platform fetches them from our media address.
+    Pull,
+}
+
 /// What a caller may say about a post on one platform. A platform refuses what it cannot honour.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -37,6 +47,17 @@ pub struct PostOptions {
     pub own_brand: bool,
     /// Labelled as made by AI.
     pub ai_generated: bool,
+    /// A title beside the text, where a platform has both (TikTok photos).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// How the platform gets the files; absent: as suits it best.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transfer>,
+    /// The platform may put music under photos.
+    pub add_music: bool,
+    /// Which photo is the cover, from 0; the first where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cover_index: Option<u32>,
 }
 
 /// Where a target stands.
@@ -55,6 +76,8 @@ pub enum TargetStatus {
     Failed,
     /// A call's answer was lost and the platform cannot be asked: the product decides.
     OutcomeUnknown,
+    /// The product took it back before anything was published.
+    Cancelled,
 }
 
 impl TargetStatus {
@@ -67,6 +90,7 @@ impl TargetStatus {
             Self::Inbox => "inbox",
             Self::Failed => "failed",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::Cancelled => "cancelled",
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::{MaskedUrl, Timestamp};
 use http::{Request, Response};
 
-use crate::RateHeaders;
+use crate::{Limit, RateHeaders};
 
 /// Whether a request may be sent again when its answer is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,27 @@ pub struct Call {
     pub request: Request<Bytes>,
     /// Whether it may be sent twice.
     pub repeat: Repeat,
+    /// What it counts against: a place in each is reserved before it is sent.
+    pub limits: Vec<Limit>,
+}
+
+impl Call {
+    /// A call that counts against no limit.
+    pub const fn new(name: &'static str, request: Request<Bytes>, repeat: Repeat) -> Self {
+        Self {
+            name,
+            request,
+            repeat,
+            limits: Vec::new(),
+        }
+    }
+
+    /// The same, counting against these limits.
+    #[must_use]
+    pub fn within(mut self, limits: impl IntoIterator<Item = Limit>) -> Self {
+        self.limits.extend(limits);
+        self
+    }
 }
 
 /// What came back, and when the request had been sent: lifetimes count from before the sending.
@@ -78,11 +99,7 @@ mod tests {
         let request = Request::post("https://api.example/token?code=planted")
             .header("authorization", "Bearer planted")
             .body(Bytes::from_static(b"client_secret=planted"));
-        let call = Call {
-            name: "x.token",
-            request: request.unwrap(),
-            repeat: Repeat::Once,
-        };
+        let call = Call::new("x.token", request.unwrap(), Repeat::Once);
         let response = Response::new(Bytes::from_static(b"{\"access_token\":\"planted\"}"));
         let answer = Answer {
             response: &response,

@@ -8,6 +8,8 @@
 mod app;
 mod authorize;
 mod call;
+mod choices;
+mod limit;
 mod publish;
 mod rate;
 mod refresh;
@@ -22,7 +24,11 @@ pub use authorize::{
     Authorize, CallbackAnswer, CodeGrant, Connect, ConsentRequest, Linked, Refusal, Step,
 };
 pub use call::{Answer, Call, Repeat};
-pub use publish::{Action, Finish, Job, MediaInfo, PostDraft, Publish, State, Upload, Violation};
+pub use choices::{Choices, Creator, Interactions, Notice, PostingChoices};
+pub use limit::{Limit, LimitOf, Rule};
+pub use publish::{
+    Action, Cancel, Finish, Job, MediaInfo, PostDraft, Publish, State, Upload, Violation,
+};
 pub use rate::RateHeaders;
 pub use refresh::{Refresh, RefreshPolicy, Revoke};
 pub use webhook::{Handshake, Unverified, Verified, Webhook};
@@ -52,6 +58,13 @@ pub fn revoke(platform: Platform) -> Option<&'static dyn Revoke> {
 pub fn publish(platform: Platform) -> Option<&'static dyn Publish> {
     match platform {
         Platform::TikTok => Some(&tiktok::TikTok),
+    }
+}
+
+/// How it is asked what an account may choose for its next post; `None` where it tells nothing.
+pub fn choices(platform: Platform) -> Option<&'static dyn Choices> {
+    match platform {
+        Platform::TikTok => None,
     }
 }
 

@@ -11,10 +11,10 @@ use domain::{
     TokenBundle,
 };
 use http::Request;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Answer, App, Call, Repeat};
+use crate::{Answer, App, Call, Limit, Repeat};
 
 /// How posts are published.
 pub trait Publish: Sync {
@@ -53,11 +53,25 @@ pub trait Publish: Sync {
     fn given_up(&self, _state: &State, fault: Fault) -> Finish {
         Finish::Unknown(fault)
     }
+
+    /// What can be done in this state for a caller who no longer wants the post. Asked only while no
+    /// *once* call is open.
+    fn cancel(&self, _state: &State, _now: Timestamp) -> Cancel {
+        Cancel::TooLate
+    }
+
+    /// The limit of open posts ([`crate::Rule::Open`]) that such a post counts against until it is
+    /// published, has failed or was cancelled: the runner releases it then.
+    fn open_limit(&self, _app: &App, _options: &PostOptions) -> Option<Limit> {
+        None
+    }
 }
 
 /// A post for one connection, before it is accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct PostDraft<'a> {
+    /// The operator's app.
+    pub app: &'a App,
     /// The caption, as the caller wrote it.
     pub text: &'a str,
     /// What the caller chose.
@@ -69,12 +83,32 @@ pub struct PostDraft<'a> {
 }
 
 /// One file that is ready to be posted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaInfo {
     /// What it is.
     pub kind: MediaKind,
     /// How many bytes.
     pub size: u64,
+    /// How long it plays, in milliseconds, where the file says so.
+    pub duration_ms: Option<u64>,
+    /// Whether we hold its bytes. If not, the platform can only fetch it from its address.
+    pub stored: bool,
+    /// Where the platform can fetch it: https, without redirects, under a prefix that the operator
+    /// has verified with the platforms, for some hours from now. `None`: this deployment has none.
+    pub address: Option<Secret>,
+}
+
+impl MediaInfo {
+    /// A file whose bytes we hold and that has no address.
+    pub const fn uploaded(kind: MediaKind, size: u64) -> Self {
+        Self {
+            kind,
+            size,
+            duration_ms: None,
+            stored: true,
+            address: None,
+        }
+    }
 }
 
 /// A rule that a post breaks.
@@ -130,6 +164,22 @@ pub enum Action {
     Wait(Timestamp),
     /// Nothing any more.
     Finish(Finish),
+    /// It has come to this end as far as anybody must wait for it, and is looked at again at this
+    /// instant: a draft may be posted yet, a post may get its id late. From then on
+    /// [`Publish::next`] wants a repeatable call, or says the same with a later instant.
+    Follow(Finish, Timestamp),
+}
+
+/// What can be done for a caller who no longer wants a post.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cancel {
+    /// Nothing was published and nothing can be any more: it may simply end.
+    Stop,
+    /// The platform is asked: in this state the machine wants the call that does, and its outcome is
+    /// told by the platform's status or webhook, whichever comes first.
+    Ask(State),
+    /// The platform takes nothing back any more.
+    TooLate,
 }
 
 /// How a publish ends.
@@ -143,6 +193,8 @@ pub enum Finish {
     Failed(Fault),
     /// It cannot be known whether it was published; the fault says what was lost.
     Unknown(Fault),
+    /// It was cancelled and nothing was published.
+    Cancelled,
 }
 
 /// A request whose body is a range of a file.

@@ -126,6 +126,10 @@ fn inbox(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
         branded_content,
         own_brand,
         ai_generated,
+        title,
+        transfer: _,
+        add_music,
+        cover_index,
     } = draft.options;
     for (given, field) in [
         (!draft.text.is_empty(), "text"),
@@ -137,6 +141,9 @@ fn inbox(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
         (*branded_content, "options.branded_content"),
         (*own_brand, "options.own_brand"),
         (*ai_generated, "options.ai_generated"),
+        (title.is_some(), "options.title"),
+        (*add_music, "options.add_music"),
+        (cover_index.is_some(), "options.cover_index"),
     ] {
         if given {
             found.push(violation(

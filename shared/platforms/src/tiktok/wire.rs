@@ -28,11 +28,7 @@ pub(super) fn form(
         .header(CACHE_CONTROL, "no-cache")
         .body(Bytes::from(body))
         .map_err(|_| unsendable())?;
-    Ok(Call {
-        name,
-        request,
-        repeat,
-    })
+    Ok(Call::new(name, request, repeat))
 }
 
 /// A GET with the account's token.
@@ -43,11 +39,7 @@ pub(super) fn get(name: &'static str, url: &str, bundle: &TokenBundle) -> Result
         .header(AUTHORIZATION, bearer(bundle)?)
         .body(Bytes::new())
         .map_err(|_| unsendable())?;
-    Ok(Call {
-        name,
-        request,
-        repeat: Repeat::Repeatable,
-    })
+    Ok(Call::new(name, request, Repeat::Repeatable))
 }
 
 /// A JSON post with the account's token.
@@ -66,11 +58,7 @@ pub(super) fn json(
         .header(CONTENT_TYPE, "application/json; charset=UTF-8")
         .body(Bytes::from(body))
         .map_err(|_| unsendable())?;
-    Ok(Call {
-        name,
-        request,
-        repeat,
-    })
+    Ok(Call::new(name, request, repeat))
 }
 
 fn bearer(bundle: &TokenBundle) -> Result<HeaderValue, Fault> {

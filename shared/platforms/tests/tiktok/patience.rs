@@ -273,7 +273,7 @@ fn sending_again_slows_down_and_has_an_end() {
                 let nothing = json!({"status": "PROCESSING_UPLOAD", "uploaded_bytes": 0});
                 state = post.answered(&state, &status(nothing).at(now)).unwrap();
             }
-            Action::Finish(finish) => break finish,
+            Action::Finish(finish) | Action::Follow(finish, _) => break finish,
         }
     };
     assert_eq!(sent.len(), 8);

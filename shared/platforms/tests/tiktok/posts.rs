@@ -11,13 +11,14 @@ use crate::support::{Post, T0, app_with, bundle, reply};
 const SCOPES: &[&str] = &["video.publish", "video.upload"];
 
 fn file(kind: MediaKind, size: u64) -> MediaInfo {
-    MediaInfo { kind, size }
+    MediaInfo::uploaded(kind, size)
 }
 
 /// `field code` of every violation.
 fn broken(text: &str, options: &PostOptions, media: &[MediaInfo], scopes: &[&str]) -> Vec<String> {
     let scopes: Vec<_> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
     let draft = PostDraft {
+        app: &app_with(json!({})),
         text,
         options,
         media,
@@ -134,9 +135,13 @@ fn rules() {
         branded_content: true,
         own_brand: true,
         ai_generated: true,
+        title: Some("Soup".into()),
+        transfer: None,
+        add_music: true,
+        cover_index: Some(0),
     };
     let found = broken("Soup", &options, &video, SCOPES);
-    assert_eq!(found.len(), 9);
+    assert_eq!(found.len(), 12);
     assert!(
         found.iter().all(|one| one.ends_with(" not_supported")),
         "{found:?}"

@@ -46,7 +46,7 @@ fn run(post: &Post, mut server: Server, troubles: &[(usize, Trouble)]) -> Run {
                 now = until;
                 continue;
             }
-            Action::Finish(finish) => {
+            Action::Finish(finish) | Action::Follow(finish, _) => {
                 return Run {
                     finish,
                     requests,
@@ -91,7 +91,7 @@ fn leaves_intent(post: &Post, action: &Action) -> bool {
     match action {
         Action::Call(repeat) => *repeat == platforms::Repeat::Once,
         Action::Upload { media, range } => range.end == post.media[*media].size,
-        Action::Wait(_) | Action::Finish(_) => false,
+        Action::Wait(_) | Action::Finish(_) | Action::Follow(..) => false,
     }
 }
 
@@ -235,7 +235,7 @@ fn until(post: &Post, server: &mut Server, steps: usize, forgotten: bool) -> (St
                 let upload = TikTok.upload(&job, &state).unwrap();
                 server.upload(&upload.request, now)
             }
-            Action::Finish(_) => break,
+            Action::Finish(_) | Action::Follow(..) => break,
         };
         done += 1;
         state = match (forgotten && done == steps, intent) {

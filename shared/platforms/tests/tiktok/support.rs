@@ -106,10 +106,7 @@ impl Post {
                 privacy: Some("SELF_ONLY".into()),
                 ..PostOptions::default()
             },
-            media: vec![MediaInfo {
-                kind: MediaKind::Mp4,
-                size,
-            }],
+            media: vec![MediaInfo::uploaded(MediaKind::Mp4, size)],
         }
     }
 
