@@ -12,12 +12,21 @@
 //!   taken as the nearest legal one. Default 32,000,000, and files up to 64,000,000 in one piece.
 
 mod authorize;
+mod cancel;
 mod check;
+mod check_photo;
+mod choices;
 mod chunks;
 mod connect;
+mod creator;
 mod errors;
+mod follow;
 mod init;
+pub mod limits;
+mod moves;
+mod photo;
 mod publish;
+mod settings;
 mod state;
 mod status;
 mod token;

@@ -222,6 +222,6 @@ fn again_processing(post: &Post, init: platforms::State) -> platforms::State {
     let begun = crate::support::good(serde_json::json!({
         "publish_id": "v_pub_file~2", "upload_url": "https://open-upload.tiktokapis.com/video/?upload_id=2",
     }));
-    let uploading = post.answered(&init, &begun).unwrap();
+    let uploading = post.answered(&post.checked(&init, T0), &begun).unwrap();
     post.answered(&uploading, &reply(201, "")).unwrap()
 }
