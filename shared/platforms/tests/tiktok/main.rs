@@ -7,11 +7,17 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
+mod choices;
+mod creator;
 mod faults;
+mod fetching;
+mod follow;
+mod limits;
 mod login;
 mod machine;
 mod news;
 mod patience;
+mod photos;
 mod posts;
 mod reading;
 mod server;
