@@ -1,6 +1,7 @@
 //! TikTok's rules for a post, checked before anything is sent (tiktok.md §4.2 to §4.4, §4.6, §4.10).
 
 use domain::{Mode, PostOptions, Transfer};
+use url::{Host, Url};
 
 use super::creator::LONGEST;
 use super::settings::{self, EVERYONE, ONLY_ME};
@@ -131,10 +132,24 @@ fn transfer(draft: &PostDraft<'_>, photos: bool, found: &mut Vec<Violation>) {
                 "not_stored",
                 "This file's bytes are not stored here, so they cannot be uploaded. Choose `pull`, or upload the file.",
             ));
-        } else if (pull || !file.stored) && file.address.is_none() {
-            found.push(violation(&field, "no_media_address", NO_MEDIA_ADDRESS));
+        } else if pull || !file.stored {
+            match &file.address {
+                None => found.push(violation(&field, "no_media_address", NO_MEDIA_ADDRESS)),
+                Some(address) if !fetchable(address.expose()) => found.push(violation(
+                    &field,
+                    "media_address_unusable",
+                    "TikTok fetches files over https from a named host alone. The operator must correct the parameter `MediaBaseUrl`.",
+                )),
+                Some(_) => {}
+            }
         }
     }
+}
+
+/// Whether TikTok fetches from such an address at all (§4.7).
+fn fetchable(address: &str) -> bool {
+    Url::parse(address)
+        .is_ok_and(|url| url.scheme() == "https" && matches!(url.host(), Some(Host::Domain(_))))
 }
 
 fn direct(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {

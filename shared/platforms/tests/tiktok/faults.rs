@@ -137,6 +137,14 @@ fn bodies_that_say_nothing_are_told_by_status() {
         ("identify", 503, "platform_down"),
         ("init", 401, "token_rejected"),
         ("init", 429, "rate_limited"),
+        ("creator", 200, "platform_down"),
+        ("creator", 401, "token_rejected"),
+        ("creator", 404, "internal"),
+        ("creator", 429, "rate_limited"),
+        ("creator", 503, "platform_down"),
+        ("cancel", 401, "token_rejected"),
+        ("cancel", 404, "internal"),
+        ("cancel", 503, "platform_down"),
     ] {
         for body in ["", "<html>", "[]", "null"] {
             let fault = meet(at, &reply(status, body));

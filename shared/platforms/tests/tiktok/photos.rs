@@ -183,6 +183,19 @@ fn videos_may_be_fetched() {
             ["media[0] not_stored"]
         );
     }
+    for address in [
+        "http://media.example.com/a/1.mp4",
+        "https://192.0.2.7/a/1.mp4",
+        "https://[2001:db8::7]/a/1.mp4",
+        "nonsense",
+    ] {
+        let odd = MediaInfo {
+            address: Some(domain::Secret::new(address)),
+            ..video.clone()
+        };
+        let found = broken("", &pull(private()), &[odd]);
+        assert_eq!(found, ["media[0] media_address_unusable"], "{address}");
+    }
     // Ten minutes, where the length is known.
     let lasting = |millis| MediaInfo {
         duration_ms: Some(millis),
