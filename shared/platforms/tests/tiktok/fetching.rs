@@ -373,3 +373,36 @@ fn a_failure_after_a_wish_is_an_end() {
         assert!(matches!(post.finish(&state), Some(Finish::Failed(_))));
     }
 }
+
+/// An upload can be taken back for as long as the bytes that complete it were surely not sent.
+#[test]
+fn an_upload_can_be_taken_back_before_its_last_bytes() {
+    let post = Post::direct(100_000_000);
+    let mut state = post.fresh();
+    assert_eq!(TikTok.cancel(&state, T0), Cancel::Stop);
+    state = post.start();
+    assert_eq!(TikTok.cancel(&state, T0), Cancel::Stop);
+    state = post.uploading();
+    for _ in 0..2 {
+        assert_eq!(TikTok.cancel(&state, T0), Cancel::Stop);
+        state = post.answered(&state, &reply(206, "")).unwrap();
+    }
+    assert_eq!(TikTok.cancel(&state, T0), Cancel::Stop);
+    // The last chunk may have arrived, even where it is sent again.
+    let asking = TikTok.lost(&post.job(), &state, T0);
+    assert_eq!(TikTok.cancel(&asking, T0), Cancel::TooLate);
+    let missing = json!({"status": "PROCESSING_UPLOAD", "uploaded_bytes": 64_000_000});
+    let again = post.answered(&asking, &status(missing)).unwrap();
+    assert!(matches!(post.next(&again, T0), Action::Upload { .. }));
+    assert_eq!(TikTok.cancel(&again, T0), Cancel::TooLate);
+    assert_eq!(TikTok.cancel(&post.processing(), T0), Cancel::TooLate);
+    let draft = Post::inbox(4_000_000);
+    let data = json!({"status": "SEND_TO_USER_INBOX"});
+    let delivered = draft.answered(&draft.processing(), &status(data)).unwrap();
+    assert_eq!(TikTok.cancel(&delivered, T0), Cancel::TooLate);
+    let unreadable = State {
+        data: json!({}),
+        secret: None,
+    };
+    assert_eq!(TikTok.cancel(&unreadable, T0), Cancel::TooLate);
+}
