@@ -59,7 +59,7 @@ pub struct Interactions {
 /// Something that a form must say, or that its creator should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Notice {
-    /// Stable: `unaudited`, `sandbox`, `music_usage`.
+    /// Stable: `unaudited`, `public_account`, `sandbox`, `music_usage`, `branded_content`.
     pub code: &'static str,
     /// What it means and what to do.
     pub sentence: String,

@@ -64,7 +64,7 @@ pub fn publish(platform: Platform) -> Option<&'static dyn Publish> {
 /// How it is asked what an account may choose for its next post; `None` where it tells nothing.
 pub fn choices(platform: Platform) -> Option<&'static dyn Choices> {
     match platform {
-        Platform::TikTok => None,
+        Platform::TikTok => Some(&tiktok::TikTok),
     }
 }
 

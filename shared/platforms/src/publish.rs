@@ -25,6 +25,13 @@ pub trait Publish: Sync {
     /// The state of a post that was just accepted.
     fn start(&self, job: &Job<'_>) -> Result<State, Fault>;
 
+    /// The state as time alone has made it: what was learnt too long ago to act on is forgotten. Who
+    /// acts asks this before [`Publish::next`], while no *once* call is open, and goes on from its
+    /// answer. It need not be written: the same comes out again.
+    fn aged(&self, state: &State, _now: Timestamp) -> State {
+        state.clone()
+    }
+
     /// What is to be done in this state.
     fn next(&self, job: &Job<'_>, state: &State, now: Timestamp) -> Action;
 

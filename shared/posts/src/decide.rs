@@ -69,8 +69,8 @@ pub(crate) enum Sealing<'a> {
 /// How the machine moved: how, and by how much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moved {
-    /// By an answer; otherwise by the loss of one.
-    pub(crate) answered: bool,
+    /// By an answer, and there is a publish on the platform now.
+    pub(crate) begun: bool,
     /// How many bytes are sent now, where that is known.
     pub(crate) sent_bytes: Option<u64>,
     /// Whether the worker has time for one more action.
@@ -88,7 +88,7 @@ pub(crate) fn moved(
     if seen.status.is_settled() {
         return followed(seen, state, action, how, now);
     }
-    let status = if how.answered {
+    let status = if how.begun {
         TargetStatus::Publishing
     } else {
         seen.status

@@ -74,12 +74,12 @@ fn a_move_leads_where_its_action_says() {
         range: 0..5,
     };
     let answered = Moved {
-        answered: true,
+        begun: true,
         sent_bytes: None,
         time_left: true,
     };
     let lost = Moved {
-        answered: false,
+        begun: false,
         ..answered
     };
     let late = Moved {

@@ -129,7 +129,7 @@ fn step_of(platform: &dyn Publish, target: &Target, after: State, now: Timestamp
     };
     let action = platform.next(&job, &after, now);
     let how = Moved {
-        answered: true,
+        begun: true,
         sent_bytes: None,
         time_left: true,
     };

@@ -47,15 +47,21 @@ fn uploading() -> Target {
         options: &target.options,
         media: &media,
     };
-    let body = r#"{"data":{"publish_id":"v_pub~1","upload_url":"https://open-upload.tiktokapis.com/u?t=1"},
+    let creator = r#"{"data":{"privacy_level_options":["SELF_ONLY"],"comment_disabled":false,
+        "duet_disabled":false,"stitch_disabled":false,"max_video_post_duration_sec":600},
+        "error":{"code":"ok"}}"#;
+    let begun = r#"{"data":{"publish_id":"v_pub~1","upload_url":"https://open-upload.tiktokapis.com/u?t=1"},
                    "error":{"code":"ok"}}"#;
-    let response = Response::new(Bytes::from_static(body.as_bytes()));
-    let answer = Answer {
-        response: &response,
-        sent_at: NOW,
-    };
-    let begun = platform.start(&job).unwrap();
-    let state = platform.answered(&job, &begun, answer).unwrap();
+    let state = [creator, begun]
+        .iter()
+        .fold(platform.start(&job).unwrap(), |state, body| {
+            let response = Response::new(Bytes::from_static(body.as_bytes()));
+            let answer = Answer {
+                response: &response,
+                sent_at: NOW,
+            };
+            platform.answered(&job, &state, answer).unwrap()
+        });
     assert!(state.secret.is_some());
     target.publish_key = platform
         .publish_id(&state)

@@ -1,25 +1,48 @@
-//! TikTok's rules for a post, checked before anything is sent (tiktok.md §4.2, §4.6, §4.10).
+//! TikTok's rules for a post, checked before anything is sent (tiktok.md §4.2 to §4.4, §4.6, §4.10).
 
-use domain::{Mode, PostOptions};
+use domain::{Mode, PostOptions, Transfer};
+use url::{Host, Url};
 
-use super::scope;
-use crate::{PostDraft, Violation};
+use super::creator::LONGEST;
+use super::settings::{self, EVERYONE, ONLY_ME};
+use super::{check_photo, scope};
+use crate::{MediaInfo, PostDraft, Violation};
 
 /// In UTF-16 code units.
 const TITLE: usize = 2_200;
 /// The smaller reading of 4 GB.
 const FILE: u64 = 4_000_000_000;
 const PRIVACY: &[&str] = &[
-    "PUBLIC_TO_EVERYONE",
+    EVERYONE,
     "MUTUAL_FOLLOW_FRIENDS",
     "FOLLOWER_OF_CREATOR",
-    "SELF_ONLY",
+    ONLY_ME,
 ];
+
+/// What the operator must do where TikTok is to fetch files and they have no address.
+pub(super) const NO_MEDIA_ADDRESS: &str = "TikTok fetches this file by itself, and this deployment has no address for it. The operator must set the parameter `MediaBaseUrl` to a domain or prefix that is verified in TikTok's developer portal.";
 
 /// Every rule that the post breaks.
 pub(super) fn check(draft: &PostDraft<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
-    media(draft, &mut found);
+    let videos = draft.media.iter().filter(|file| file.kind.is_video());
+    let videos = videos.count();
+    let photos = videos < draft.media.len();
+    if draft.media.is_empty() {
+        let what = "A TikTok post has one video, or up to 35 photos.";
+        found.push(violation("media", "required", what));
+    } else if photos && videos > 0 {
+        found.push(violation(
+            "media",
+            "mixed",
+            "A TikTok post has either one video or photos, not both. Make two posts of it.",
+        ));
+    } else if photos {
+        check_photo::files(draft, &mut found);
+    } else {
+        video(draft, &mut found);
+    }
+    transfer(draft, photos, &mut found);
     let needed = match draft.options.mode {
         Mode::Direct => scope::PUBLISH,
         Mode::Inbox => scope::UPLOAD,
@@ -33,57 +56,107 @@ pub(super) fn check(draft: &PostDraft<'_>) -> Vec<Violation> {
             ),
         ));
     }
-    match draft.options.mode {
-        Mode::Direct => direct(draft, &mut found),
-        Mode::Inbox => inbox(draft, &mut found),
+    match (draft.options.mode, photos) {
+        (Mode::Direct, _) => direct(draft, &mut found),
+        (Mode::Inbox, false) => inbox(draft, &mut found),
+        (Mode::Inbox, true) => {}
+    }
+    match photos {
+        true => check_photo::options(draft, &mut found),
+        false => video_options(draft, &mut found),
     }
     found
 }
 
-fn media(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
+fn video(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
     let [file] = draft.media else {
-        let code = if draft.media.is_empty() {
-            "required"
-        } else {
-            "too_many"
-        };
         found.push(violation(
             "media",
-            code,
-            "A TikTok post has exactly one video.",
+            "too_many",
+            "A TikTok post has exactly one video. Make a post of each.",
         ));
         return;
     };
-    if !file.kind.is_video() {
+    size(
+        file,
+        "media[0]",
+        FILE,
+        "A TikTok video may have at most 4 GB.",
+        found,
+    );
+    if file
+        .duration_ms
+        .is_some_and(|millis| millis > LONGEST * 1_000)
+    {
         found.push(violation(
             "media[0]",
-            "unsupported_type",
-            "The file must be an MP4, MOV or WebM video.",
-        ));
-    }
-    if file.size == 0 {
-        found.push(violation("media[0]", "empty", "The file is empty."));
-    }
-    if file.size > FILE {
-        found.push(violation(
-            "media[0]",
-            "too_large",
-            "A TikTok video may have at most 4 GB.",
+            "too_long",
+            "TikTok takes videos of at most 10 minutes from apps.",
         ));
     }
 }
 
-fn direct(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
-    let units = draft.text.encode_utf16().count();
-    if units > TITLE {
+/// That there is something in a file, and no more than TikTok takes.
+pub(super) fn size(
+    file: &MediaInfo,
+    field: &str,
+    most: u64,
+    sentence: &str,
+    found: &mut Vec<Violation>,
+) {
+    // The size of what only its address knows may be unknown.
+    if file.size == 0 && file.stored {
+        found.push(violation(field, "empty", "The file is empty."));
+    }
+    if file.size > most {
+        found.push(violation(field, "too_large", sentence));
+    }
+}
+
+/// Whether TikTok gets the files by itself, and can.
+fn transfer(draft: &PostDraft<'_>, photos: bool, found: &mut Vec<Violation>) {
+    let chosen = draft.options.transfer;
+    if photos && chosen == Some(Transfer::Upload) {
         found.push(violation(
-            "text",
-            "too_long",
-            format!("The caption has {units} UTF-16 code units; TikTok takes {TITLE}."),
+            "options.transfer",
+            "not_supported",
+            "TikTok takes no uploads of photos, it fetches them. Leave this out, or choose `pull`.",
         ));
     }
+    let pull = photos || chosen == Some(Transfer::Pull);
+    for (number, file) in draft.media.iter().enumerate() {
+        let field = format!("media[{number}]");
+        if !file.stored && !photos && chosen == Some(Transfer::Upload) {
+            found.push(violation(
+                &field,
+                "not_stored",
+                "This file's bytes are not stored here, so they cannot be uploaded. Choose `pull`, or upload the file.",
+            ));
+        } else if pull || !file.stored {
+            match &file.address {
+                None => found.push(violation(&field, "no_media_address", NO_MEDIA_ADDRESS)),
+                Some(address) if !fetchable(address.expose()) => found.push(violation(
+                    &field,
+                    "media_address_unusable",
+                    "TikTok fetches files over https from a named host alone. The operator must correct the parameter `MediaBaseUrl`.",
+                )),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// Whether TikTok fetches from such an address at all (§4.7).
+fn fetchable(address: &str) -> bool {
+    Url::parse(address)
+        .is_ok_and(|url| url.scheme() == "https" && matches!(url.host(), Some(Host::Domain(_))))
+}
+
+fn direct(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
+    let options = draft.options;
+    let unaudited = settings::breaks_unaudited(draft.app, options);
     // There is no default: TikTok's audit asks that the creator chooses (§4.10).
-    match draft.options.privacy.as_deref() {
+    match options.privacy.as_deref() {
         None => found.push(violation(
             "options.privacy",
             "required",
@@ -94,27 +167,74 @@ fn direct(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
             "unknown_value",
             format!("Choose one of {}.", PRIVACY.join(", ")),
         )),
-        Some("SELF_ONLY") if draft.options.branded_content => found.push(violation(
-            "options.branded_content",
-            "conflict",
-            "Branded content may not be SELF_ONLY. Choose another privacy.",
+        Some(_) if unaudited => found.push(violation(
+            "options.privacy",
+            "app_not_audited",
+            "TikTok has not audited this app, so it may post as SELF_ONLY alone. The operator must pass TikTok's audit.",
+        )),
+        Some(EVERYONE) if settings::sandbox(draft.app) => found.push(violation(
+            "options.privacy",
+            "sandbox",
+            "The app runs in a sandbox of TikTok, which posts nothing in public. Choose another privacy.",
         )),
         Some(_) => {}
     }
-    if draft
-        .options
-        .cover_at_ms
-        .is_some_and(|at| i32::try_from(at).is_err())
-    {
+    if options.privacy.as_deref() == Some(ONLY_ME) && options.branded_content {
         found.push(violation(
-            "options.cover_at_ms",
-            "too_large",
-            "TikTok takes at most 2147483647 milliseconds.",
+            "options.branded_content",
+            "conflict",
+            match settings::audited(draft.app) {
+                Some(false) => "Branded content may not be SELF_ONLY, and until TikTok has audited this app it may post nothing else.",
+                _ => "Branded content may not be SELF_ONLY. Choose another privacy.",
+            },
         ));
     }
 }
 
-/// A draft carries the file alone (§4.3): what else is said would be lost without a word.
+/// What a video's caption and options break, whatever becomes of it.
+fn video_options(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
+    let options = draft.options;
+    for (given, field) in [
+        (options.title.is_some(), "options.title"),
+        (options.add_music, "options.add_music"),
+        (options.cover_index.is_some(), "options.cover_index"),
+    ] {
+        if given {
+            found.push(violation(
+                field,
+                "not_supported",
+                "This is for photos: a TikTok video has a caption (`text`) and a cover by its instant (`options.cover_at_ms`). Leave it out.",
+            ));
+        }
+    }
+    if options.mode == Mode::Direct {
+        length(draft.text, "text", TITLE, found);
+        if options
+            .cover_at_ms
+            .is_some_and(|at| i32::try_from(at).is_err())
+        {
+            found.push(violation(
+                "options.cover_at_ms",
+                "too_large",
+                "TikTok takes at most 2147483647 milliseconds.",
+            ));
+        }
+    }
+}
+
+/// In UTF-16 code units, as TikTok counts.
+pub(super) fn length(text: &str, field: &str, most: usize, found: &mut Vec<Violation>) {
+    let units = text.encode_utf16().count();
+    if units > most {
+        found.push(violation(
+            field,
+            "too_long",
+            format!("This text has {units} UTF-16 code units; TikTok takes {most}."),
+        ));
+    }
+}
+
+/// The draft of a video carries the file alone (§4.3): what else is said would be lost without a word.
 fn inbox(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
     let PostOptions {
         mode: _,
@@ -126,10 +246,10 @@ fn inbox(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
         branded_content,
         own_brand,
         ai_generated,
-        title,
+        title: _,
         transfer: _,
-        add_music,
-        cover_index,
+        add_music: _,
+        cover_index: _,
     } = draft.options;
     for (given, field) in [
         (!draft.text.is_empty(), "text"),
@@ -141,9 +261,6 @@ fn inbox(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
         (*branded_content, "options.branded_content"),
         (*own_brand, "options.own_brand"),
         (*ai_generated, "options.ai_generated"),
-        (title.is_some(), "options.title"),
-        (*add_music, "options.add_music"),
-        (cover_index.is_some(), "options.cover_index"),
     ] {
         if given {
             found.push(violation(
@@ -155,7 +272,7 @@ fn inbox(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
     }
 }
 
-fn violation(field: &str, code: &'static str, sentence: impl Into<String>) -> Violation {
+pub(super) fn violation(field: &str, code: &'static str, sentence: impl Into<String>) -> Violation {
     Violation {
         field: field.to_owned(),
         code,

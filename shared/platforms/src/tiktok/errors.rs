@@ -18,12 +18,16 @@ pub(super) enum Place {
     Revoke,
     /// User info.
     Identify,
+    /// What a creator may choose, asked before a direct start.
+    Creator,
     /// The start of a publish.
     Init,
     /// A chunk sent to the upload address, which answers by status alone.
     Upload,
-    /// The status of a publish, and what else takes a publish id.
+    /// The status of a publish.
     Status,
+    /// The wish to take a publish back.
+    Cancel,
     /// The `fail_reason` of a publish, from its status or by webhook.
     Outcome,
 }
@@ -74,11 +78,25 @@ const OAUTH: &[Place] = &[
     Place::Revoke,
 ];
 const RENEW: &[Place] = &[Place::Refresh, Place::Revoke];
-const API: &[Place] = &[Place::Identify, Place::Init, Place::Status];
+const API: &[Place] = &[
+    Place::Identify,
+    Place::Creator,
+    Place::Init,
+    Place::Status,
+    Place::Cancel,
+];
 const INIT: &[Place] = &[Place::Init];
 const UPLOAD: &[Place] = &[Place::Upload];
-const ENDING: &[Place] = &[Place::Init, Place::Status, Place::Outcome];
-const VERDICT: &[Place] = &[Place::Init, Place::Outcome];
+const ENDING: &[Place] = &[Place::Init, Place::Status, Place::Cancel, Place::Outcome];
+const POSTING: &[Place] = &[
+    Place::Creator,
+    Place::Init,
+    Place::Status,
+    Place::Cancel,
+    Place::Outcome,
+];
+const VERDICT: &[Place] = &[Place::Creator, Place::Init, Place::Outcome];
+const BY_ID: &[Place] = &[Place::Status, Place::Cancel];
 const OUTCOME: &[Place] = &[Place::Outcome];
 
 const fn row(
@@ -126,6 +144,9 @@ const APP_REDIRECT: &str = "TikTok does not know this redirect URI. The operator
 const APP_PKCE: &str = "TikTok did not accept the login's code challenge. The operator must change the setting `pkce` (`none` or `hex`) in the platforms secret.";
 const PARAMETERS: &str = "TikTok does not accept the post's settings or the way its file was to be cut. Check the options; the operator can change `chunk_bytes`.";
 
+/// Said of a public account before a start as well: it would be refused.
+pub(super) const PUBLIC_ACCOUNT: &str = "TikTok has not audited this app, so it can post to private accounts only. The operator must pass TikTok's audit; until then the creator can set the account to private.";
+
 /// The first row that fits counts.
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
@@ -158,12 +179,12 @@ const TABLE: &[Row] = &[
     // A refused start is made again by itself once the day is over. A publish that TikTok took and then
     // failed is not: its end was told, so beginning another one is the product's choice.
     daily(OUTCOME, "spam_risk_too_many_posts", K::QuotaUsed, "TikTok's daily number of posts by apps is used up for this account. Post it again after 24 hours."),
-    daily(ENDING, "spam_risk_too_many_posts", K::QuotaUsed, "TikTok's daily number of posts by apps is used up for this account. Try again after 24 hours."),
-    row(ENDING, "spam_risk_user_banned_from_posting", K::AccountRestricted, "TikTok does not let this account post at present. The creator must settle it in the TikTok app."),
+    daily(POSTING, "spam_risk_too_many_posts", K::QuotaUsed, "TikTok's daily number of posts by apps is used up for this account. Try again after 24 hours."),
+    row(POSTING, "spam_risk_user_banned_from_posting", K::AccountRestricted, "TikTok does not let this account post at present. The creator must settle it in the TikTok app."),
     daily(ENDING, "spam_risk_too_many_pending_share", K::QuotaUsed, "Five drafts of the last 24 hours wait in the creator's TikTok inbox. The creator must post or discard some of them."),
-    daily(ENDING, "reached_active_user_cap", K::QuotaUsed, "The app's daily number of posting creators on TikTok is used up. Try again after 24 hours."),
-    row(ENDING, "unaudited_client_can_only_post_to_private_accounts", K::AppNotApproved, "TikTok has not audited this app, so it can post to private accounts only. The operator must pass TikTok's audit; until then the creator can set the account to private."),
-    row(ENDING, "url_ownership_unverified", K::AppRefused, "TikTok does not know that the file's address belongs to the app. The operator must verify its domain in TikTok's developer portal."),
+    daily(POSTING, "reached_active_user_cap", K::QuotaUsed, "The app's daily number of posting creators on TikTok is used up. Try again after 24 hours."),
+    row(ENDING, "unaudited_client_can_only_post_to_private_accounts", K::AppNotApproved, PUBLIC_ACCOUNT),
+    row(ENDING, "url_ownership_unverified", K::AppRefused, "TikTok does not know that the file's address belongs to the app. The operator must verify its domain in TikTok's developer portal, or its URL prefix ending with a slash, for the production configuration, and set the parameter `MediaBaseUrl` to it."),
     row(ENDING, "privacy_level_option_mismatch", K::InvalidRequest, "This account cannot post with the chosen privacy. Ask the creator to choose another one."),
     // The upload address: §4.6.
     by_status(UPLOAD, 400, K::OurBug, "TikTok did not accept a piece of the file. It has been recorded."),
@@ -172,17 +193,17 @@ const TABLE: &[Row] = &[
     by_status(UPLOAD, 404, K::PlatformDown, "TikTok no longer knew the upload, again and again. It was given up: post it again later."),
     by_status(UPLOAD, 416, K::PlatformDown, "TikTok and we did not agree on how much of the file has arrived, again and again. It was given up: post it again later."),
     // Calls by publish id: §4.8, §4.9.
-    row(&[Place::Status], "invalid_publish_id", K::NotFound, "TikTok no longer knows this publish."),
-    row(&[Place::Status], "token_not_authorized_for_specified_publish_id", K::NotFound, "TikTok does not show this publish to the connected account."),
-    row(&[Place::Status], "publish_not_cancellable", K::InvalidRequest, "TikTok cannot cancel this publish any more."),
+    row(BY_ID, "invalid_publish_id", K::NotFound, "TikTok no longer knows this publish."),
+    row(BY_ID, "token_not_authorized_for_specified_publish_id", K::NotFound, "TikTok does not show this publish to the connected account."),
+    row(BY_ID, "publish_not_cancellable", K::InvalidRequest, "TikTok cannot cancel this publish any more."),
     // `fail_reason`: §4.9.
     row(OUTCOME, "file_format_check_failed", K::MediaRejected, "TikTok does not accept the file's format. Post an MP4, MOV or WebM video (H.264, H.265, VP8 or VP9)."),
     row(OUTCOME, "duration_check_failed", K::MediaRejected, "The video is too long or too short for TikTok and this account. Post one of at most 10 minutes."),
     row(OUTCOME, "frame_rate_check_failed", K::MediaRejected, "TikTok does not accept the video's frame rate. Post one of 23 to 60 frames a second."),
     row(OUTCOME, "picture_size_check_failed", K::MediaRejected, "TikTok does not accept the picture's size. Both sides must have 360 to 4096 pixels."),
     row(OUTCOME, "internal", K::PlatformDown, "TikTok could not process the post. Post it again later."),
-    row(OUTCOME, "video_pull_failed", K::InvalidRequest, "TikTok could not fetch the video. Check that its address can be reached, then post it again."),
-    row(OUTCOME, "photo_pull_failed", K::InvalidRequest, "TikTok could not fetch a photo. Check that its address can be reached, then post it again."),
+    row(OUTCOME, "video_pull_failed", K::InvalidRequest, "TikTok could not fetch the video, twice. The operator must check that its address answers from the internet over https without a redirect for as long as the download lasts; then post it again, or post it with `transfer` set to `upload`."),
+    row(OUTCOME, "photo_pull_failed", K::InvalidRequest, "TikTok could not fetch a photo, twice. The operator must check that its address answers from the internet over https without a redirect; then post it again."),
     row(OUTCOME, "publish_cancelled", K::InvalidRequest, "The publish was cancelled. Post it again if that was not meant."),
     row(OUTCOME, "auth_removed", K::ReauthNeeded, "The creator removed the app while TikTok processed the post. Connect the account again."),
     row(VERDICT, "spam_risk_text", K::ContentRejected, "TikTok takes the caption for spam. Change it before posting again."),

@@ -16,10 +16,42 @@ fn faults() -> impl Strategy<Value = Fault> {
     ]
 }
 
+fn known() -> impl Strategy<Value = Known> {
+    (times(), any::<(bool, bool, bool)>()).prop_map(|(at, (comment_off, duet_off, stitch_off))| {
+        Known {
+            at,
+            comment_off,
+            duet_off,
+            stitch_off,
+        }
+    })
+}
+
+fn sources() -> impl Strategy<Value = Source> {
+    prop_oneof![
+        (1u64..5_000_000_000).prop_map(|size| Source::Upload(Plan::new(size, None).unwrap())),
+        any::<u8>().prop_map(|failures| Source::Pull(Pull { failures })),
+    ]
+}
+
+fn wishes() -> impl Strategy<Value = Option<Asked>> {
+    proptest::option::of(prop_oneof![
+        (any::<u8>(), times()).prop_map(|(tries, not_before)| Asked::Wanted { tries, not_before }),
+        Just(Asked::Taken),
+        faults().prop_map(|why| Asked::Refused { why }),
+    ])
+}
+
 fn phases() -> impl Strategy<Value = Phase> {
     let id = "[!-~]{1,64}";
     prop_oneof![
-        times().prop_map(|not_before| Phase::Init { not_before }),
+        (times(), proptest::option::of(known()), any::<u8>()).prop_map(
+            |(not_before, creator, forgotten)| Phase::Init {
+                not_before,
+                creator,
+                forgotten
+            }
+        ),
         (
             id,
             any::<(u64, u8, u8)>(),
@@ -70,11 +102,16 @@ fn phases() -> impl Strategy<Value = Phase> {
                 Just(Outcome::Inbox),
                 faults().prop_map(Outcome::Failed),
                 faults().prop_map(Outcome::Unknown),
-            ]
+                Just(Outcome::Cancelled),
+            ],
+            proptest::option::of(times()),
+            proptest::option::of(times()),
         )
-            .prop_map(|(publish_id, outcome)| Phase::Done {
+            .prop_map(|(publish_id, outcome, since, asked_at)| Phase::Done {
                 publish_id,
-                outcome
+                outcome,
+                since,
+                asked_at,
             }),
     ]
 }
@@ -83,46 +120,16 @@ proptest! {
     #[test]
     fn a_state_survives_being_written_down(
         phase in phases(),
-        size in 1u64..5_000_000_000,
+        source in sources(),
+        cancel in wishes(),
         inits in any::<u8>(),
         unclear in any::<u8>(),
         retried in any::<bool>(),
     ) {
-        let plan = Plan::new(size, None).unwrap();
-        let machine = Machine { plan, inits, unclear, retried, phase };
+        let machine = Machine { source, inits, unclear, retried, cancel, phase };
         let state = machine.clone().close(None);
         let text = state.data.to_string();
         let data = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(Machine::open(&State { data, secret: None }), Ok(machine));
     }
-}
-
-/// What an older version wrote down is still understood.
-#[test]
-fn states_without_the_newer_fields_are_read() {
-    for phase in [
-        serde_json::json!({"phase": "uploading", "publish_id": "p", "next": 1, "opened_at": 0,
-            "not_before": 0, "since": null, "stalls": 1, "resends": 0}),
-        serde_json::json!({"phase": "processing", "publish_id": "p", "opened_at": 0, "since": 0,
-            "ask_at": 0, "polls": 1, "complete": false, "resends": 0}),
-    ] {
-        let mut data = phase;
-        data["plan"] = serde_json::json!({"size": 9, "chunk_size": 9, "count": 1});
-        data["inits"] = serde_json::json!(1);
-        assert!(Machine::open(&State { data, secret: None }).is_ok());
-    }
-}
-
-#[test]
-fn pauses_grow_by_three_up_to_a_quarter_of_an_hour() {
-    let pauses: Vec<_> = (0..7).map(|before| grown(UNCLEAR_PAUSE, before)).collect();
-    assert_eq!(pauses, [10, 30, 90, 270, 810, 900, 900]);
-    assert_eq!(grown(STALL_PAUSE, u8::MAX), LONGEST_PAUSE);
-}
-
-#[test]
-fn questions_slow_down_and_stay_far_below_the_limit() {
-    let pauses: Vec<_> = (0..12).map(pause).collect();
-    assert_eq!(pauses[0], 5);
-    assert!(pauses.is_sorted() && pauses[11] == 30, "{pauses:?}");
 }

@@ -5,17 +5,18 @@ use serde_json::{Value, json};
 
 use super::errors::{self, Place};
 use super::state::{Doubt, Machine, Outcome};
-use super::{API, wire};
+use super::{API, limits, wire};
 use crate::{Answer, Call, Repeat, State};
 
 pub(super) fn request(publish_id: &str, bundle: &TokenBundle) -> Result<Call, Fault> {
-    wire::json(
+    let call = wire::json(
         "tiktok.publish.status",
         &format!("{API}/v2/post/publish/status/fetch/"),
         Repeat::Repeatable,
         bundle,
         &json!({ "publish_id": publish_id }),
-    )
+    )?;
+    Ok(call.within([limits::STATUS]))
 }
 
 /// The state after an answer to the status question.
@@ -34,11 +35,14 @@ pub(super) fn answered(
     };
     let status = data.get("status").and_then(Value::as_str).unwrap_or("");
     let machine = match status {
-        "PUBLISH_COMPLETE" => machine.done(Outcome::Published(PublishedPost {
-            ids: post_ids(&data),
-            url: None,
-        })),
-        "SEND_TO_USER_INBOX" => machine.done(Outcome::Inbox),
+        "PUBLISH_COMPLETE" => {
+            let post = PublishedPost {
+                ids: post_ids(&data),
+                url: None,
+            };
+            machine.published(&post, at)
+        }
+        "SEND_TO_USER_INBOX" => machine.done(Outcome::Inbox, at),
         "FAILED" => {
             let reason = data.get("fail_reason").and_then(Value::as_str);
             machine.failed(reason, at)
@@ -61,7 +65,10 @@ fn under_way(
     answer: Answer<'_>,
 ) -> Machine {
     let at = answer.sent_at;
-    let plan = machine.plan;
+    let Some(plan) = machine.plan() else {
+        // TikTok fetches: there is nothing to send.
+        return machine.ask_again(true, None, at);
+    };
     let holds_all = bytes.is_some_and(|bytes| bytes >= plan.size);
     if !machine.may_publish() {
         return match (machine.doubt(at), bytes) {
@@ -81,10 +88,11 @@ fn under_way(
     let machine = machine.ask(holds_all, at);
     if let Some(fault) = machine.refused().filter(|_| !holds_all) {
         // The refused chunk was the only one that could complete the upload, and it did not.
-        return machine.done(match uploading {
+        let outcome = match uploading {
             true => Outcome::Failed(fault),
             false => Outcome::Unknown(fault),
-        });
+        };
+        return machine.done(outcome, at);
     }
     if uploading && !holds_all && url.is_some() {
         // Without a count, the last chunk is the one whose fate is open.
@@ -114,9 +122,9 @@ fn unanswered(
             Ok(machine.close(url))
         }
         // Nothing tells any more, and everything may have been sent.
-        (_, true) => Ok(machine.done(Outcome::Unknown(fault)).close(None)),
+        (_, true) => Ok(machine.done(Outcome::Unknown(fault), at).close(None)),
         (FaultKind::NotFound, false) if machine.only_last_left() => {
-            Ok(machine.done(Outcome::Unknown(fault)).close(None))
+            Ok(machine.done(Outcome::Unknown(fault), at).close(None))
         }
         (FaultKind::NotFound, false) => Ok(machine.restart(at, fault).close(None)),
         // The question was only to save a try.
@@ -128,7 +136,7 @@ fn unanswered(
 }
 
 /// Post ids, under the misspelt name of the documents or the right one; only public posts have any.
-fn post_ids(data: &Value) -> Vec<String> {
+pub(super) fn post_ids(data: &Value) -> Vec<String> {
     let names = ["publicaly_available_post_id", "publicly_available_post_id"];
     let mut ids = Vec::new();
     for value in names.iter().filter_map(|name| data.get(name)) {

@@ -7,7 +7,8 @@ use http::{Method, Request};
 
 use super::chunks::Plan;
 use super::errors::{self, Place};
-use super::state::{Doubt, GIVEN_UP, Machine, Phase};
+use super::moves::GIVEN_UP;
+use super::state::{Doubt, Machine, Phase};
 use super::{UPLOAD_HOSTS, wire};
 use crate::{Answer, Job, State, Upload};
 
@@ -46,7 +47,7 @@ pub(super) fn answered(
     url: Option<&Secret>,
     answer: Answer<'_>,
 ) -> Result<State, Fault> {
-    let plan = machine.plan;
+    let plan = machine.plan().ok_or(Fault::new(FaultKind::OurBug))?;
     let at = answer.sent_at;
     let Phase::Uploading { next, since, .. } = &mut machine.phase else {
         return Err(Fault::new(FaultKind::OurBug));

@@ -4,7 +4,7 @@ use domain::{Fault, FaultKind, TokenBundle};
 use serde_json::Value;
 
 use super::errors::{self, Place};
-use super::{API, scope, wire};
+use super::{API, limits, scope, wire};
 use crate::{Answer, Call};
 
 /// What user info told. Avatars are left out: their addresses expire.
@@ -28,7 +28,7 @@ pub(super) fn fields(scopes: &[String]) -> Vec<&'static str> {
 
 pub(super) fn request(bundle: &TokenBundle, fields: &[&str]) -> Result<Call, Fault> {
     let url = format!("{API}/v2/user/info/?fields={}", fields.join(","));
-    wire::get("tiktok.user.info", &url, bundle)
+    Ok(wire::get("tiktok.user.info", &url, bundle)?.within([limits::USER_INFO]))
 }
 
 pub(super) fn read(answer: Answer<'_>) -> Result<User, Fault> {

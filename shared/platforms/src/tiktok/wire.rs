@@ -61,6 +61,18 @@ pub(super) fn json(
     Ok(Call::new(name, request, repeat))
 }
 
+/// A post with the account's token and an empty body.
+pub(super) fn empty(
+    name: &'static str,
+    url: &str,
+    repeat: Repeat,
+    bundle: &TokenBundle,
+) -> Result<Call, Fault> {
+    let call = json(name, url, repeat, bundle, &())?;
+    let request = call.request.map(|_| Bytes::new());
+    Ok(Call { request, ..call })
+}
+
 fn bearer(bundle: &TokenBundle) -> Result<HeaderValue, Fault> {
     let text = format!("Bearer {}", bundle.access_token.expose());
     let mut value = HeaderValue::try_from(text).map_err(|_| unsendable())?;

@@ -1,10 +1,11 @@
 //! Every documented error, through the functions that meet it. One fixture for each row of the
 //! sheet's tables.
 
-use domain::{Fault, Retry};
+use domain::{Fault, Mode, Retry};
 use platforms::tiktok::TikTok;
 use platforms::{
-    Answer, Authorize, CallbackAnswer, CodeGrant, Publish, Refresh, Refusal, Revoke, Step,
+    Answer, Authorize, CallbackAnswer, Cancel, Choices, CodeGrant, Publish, Refresh, Refusal,
+    Revoke, Step,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -30,6 +31,8 @@ fn every_row_has_its_fault() {
         (include_str!("../fixtures/tiktok/init_errors.json"), 38),
         (include_str!("../fixtures/tiktok/publish_id_errors.json"), 7),
         (include_str!("../fixtures/tiktok/fail_reasons.json"), 16),
+        (include_str!("../fixtures/tiktok/creator_errors.json"), 23),
+        (include_str!("../fixtures/tiktok/cancel_errors.json"), 18),
     ] {
         let rows: Vec<Row> = serde_json::from_str(text).unwrap();
         assert_eq!(rows.len(), count);
@@ -54,6 +57,30 @@ fn every_row_has_its_fault() {
                 fault.explain()
             );
             assert!(!fault.explain().contains("words of TikTok"), "{what}");
+        }
+    }
+}
+
+/// What TikTok fetches is refused for the same reasons as what is uploaded.
+#[test]
+fn every_start_has_the_same_faults() {
+    let rows: Vec<Row> =
+        serde_json::from_str(include_str!("../fixtures/tiktok/init_errors.json")).unwrap();
+    for row in rows {
+        let mode = match row.at.as_str() {
+            "init" => Mode::Direct,
+            _ => Mode::Inbox,
+        };
+        for post in [Post::pull(mode), Post::photos(mode)] {
+            let answer = reply(row.status, row.body.to_string());
+            let fault = post.answered(&post.start(), &answer).unwrap_err();
+            assert_eq!(fault.kind.code(), row.kind, "{}", row.code);
+            assert_eq!(fault.platform_code.as_deref(), Some(row.code.as_str()));
+            assert_eq!(name(fault.retry()), row.retry, "{}", row.code);
+            // There is nothing to cut.
+            let says = row.says.replace("`chunk_bytes`", "addresses");
+            assert!(fault.explain().contains(&says), "{}", fault.explain());
+            assert!(!fault.explain().contains("chunk"), "{}", fault.explain());
         }
     }
 }
@@ -110,6 +137,14 @@ fn bodies_that_say_nothing_are_told_by_status() {
         ("identify", 503, "platform_down"),
         ("init", 401, "token_rejected"),
         ("init", 429, "rate_limited"),
+        ("creator", 200, "platform_down"),
+        ("creator", 401, "token_rejected"),
+        ("creator", 404, "internal"),
+        ("creator", 429, "rate_limited"),
+        ("creator", 503, "platform_down"),
+        ("cancel", 401, "token_rejected"),
+        ("cancel", 404, "internal"),
+        ("cancel", 503, "platform_down"),
     ] {
         for body in ["", "<html>", "[]", "null"] {
             let fault = meet(at, &reply(status, body));
@@ -173,6 +208,31 @@ fn meet(at: &str, reply: &Reply) -> Fault {
         }
         "refresh" => Refresh::read(&TikTok, answer, &bundle(&[])).unwrap_err(),
         "revoke" => Revoke::read(&TikTok, answer).unwrap_err(),
+        "creator" => {
+            let post = Post::direct(4_000_000);
+            let fault = post.answered(&post.fresh(), reply).unwrap_err();
+            let told = Choices::read(&TikTok, &app(), answer).unwrap_err();
+            assert_eq!(fault, told);
+            fault
+        }
+        "cancel" => {
+            let post = Post::pull(Mode::Direct);
+            let Cancel::Ask(mut state) = TikTok.cancel(&post.fetching(), T0) else {
+                panic!("it can be cancelled");
+            };
+            // Trouble is met a few times before it counts as a refusal.
+            for _ in 0..5 {
+                match post.answered(&state, reply) {
+                    Err(fault) => return fault,
+                    Ok(next) => state = next,
+                }
+                let refused = &state.data["cancel"]["refused"]["why"];
+                if refused.is_object() {
+                    return serde_json::from_value(refused.clone()).unwrap();
+                }
+            }
+            panic!("{state:?}")
+        }
         "init" | "inbox_init" => {
             let post = match at {
                 "init" => Post::direct(4_000_000),
@@ -222,6 +282,6 @@ fn again_processing(post: &Post, init: platforms::State) -> platforms::State {
     let begun = crate::support::good(serde_json::json!({
         "publish_id": "v_pub_file~2", "upload_url": "https://open-upload.tiktokapis.com/video/?upload_id=2",
     }));
-    let uploading = post.answered(&init, &begun).unwrap();
+    let uploading = post.answered(&post.checked(&init, T0), &begun).unwrap();
     post.answered(&uploading, &reply(201, "")).unwrap()
 }

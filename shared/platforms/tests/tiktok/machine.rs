@@ -22,8 +22,10 @@ pub(crate) fn published(ids: &[&str]) -> PublishedPost {
 }
 
 pub(crate) fn is_init(post: &Post, state: &State) -> bool {
-    // Later than any pause before a new start.
-    post.next(state, T0.plus_secs(2 * HOUR)) == Action::Call(Repeat::Once)
+    // Later than any pause before a new start, and past the question about the creator.
+    let later = T0.plus_secs(2 * HOUR);
+    let state = post.checked(state, later);
+    post.next(&state, later) == Action::Call(Repeat::Once)
 }
 
 #[derive(Deserialize)]
@@ -59,6 +61,7 @@ fn every_upload_status_leads_on() {
         }
         let state = outcome.unwrap();
         // Past any pause, before the address's end.
+        let state = post.checked(&state, T0.plus_secs(60));
         let went = match post.next(&state, T0.plus_secs(60)) {
             Action::Call(Repeat::Once) => "init",
             Action::Call(Repeat::Repeatable) => "ask",
@@ -81,6 +84,7 @@ fn a_dead_address_leads_to_a_new_start_at_most_three_times() {
     let mut state = post.start();
     for _ in 0..3 {
         assert!(is_init(&post, &state));
+        state = post.checked(&state, T0);
         let begun =
             good(json!({"publish_id": "p", "upload_url": "https://open-upload.tiktokapis.com/v"}));
         state = post.answered(&state, &begun).unwrap();

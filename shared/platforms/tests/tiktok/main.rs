@@ -7,15 +7,22 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
+mod choices;
+mod creator;
 mod faults;
+mod fetching;
+mod follow;
+mod limits;
 mod login;
 mod machine;
 mod news;
 mod patience;
+mod photos;
 mod posts;
 mod reading;
 mod server;
 mod simulation;
+mod states;
 mod support;
 mod tokens;
 mod webhooks;

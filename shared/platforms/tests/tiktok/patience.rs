@@ -21,6 +21,10 @@ fn wants(post: &Post, state: &State, mut now: Timestamp) -> (Action, Timestamp) 
     }
 }
 
+fn is_checked(state: &State) -> bool {
+    !state.data["creator"].is_null()
+}
+
 fn given_up(finish: Option<Finish>) -> Fault {
     let Some(Finish::Failed(fault)) = finish else {
         panic!("{finish:?}");
@@ -53,8 +57,15 @@ fn a_start_without_a_clear_word_is_repeated_for_most_of_an_hour() {
         let mut now = T0;
         let mut pauses = Vec::new();
         while post.finish(&state).is_none() {
-            let (action, at) = wants(&post, &state, now);
-            assert_eq!(action, Action::Call(Repeat::Once), "{number}");
+            let (_, at) = wants(&post, &state, now);
+            // Whatever was learnt of the creator is asked for again before each start.
+            assert_eq!(is_checked(&state), pauses.is_empty());
+            state = post.checked(&state, at);
+            assert_eq!(
+                post.next(&state, at),
+                Action::Call(Repeat::Once),
+                "{number}"
+            );
             pauses.push(at.since(now).as_secs());
             now = at;
             state = match make() {
@@ -85,9 +96,12 @@ fn unclear_starts_count_in_a_row() {
     let mut state = post.start();
     for _ in 0..2 {
         for _ in 0..7 {
-            state = TikTok.lost(&post.job(), &state, T0);
+            let later = wants(&post, &state, T0).1;
+            state = TikTok.lost(&post.job(), &post.checked(&state, later), T0);
             assert!(is_init(&post, &state));
         }
+        let later = wants(&post, &state, T0).1;
+        state = post.checked(&state, later);
         let begun =
             good(json!({"publish_id": "p", "upload_url": "https://open-upload.tiktokapis.com/v"}));
         state = post.answered(&state, &begun).unwrap();

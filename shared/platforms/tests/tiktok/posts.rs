@@ -75,7 +75,6 @@ fn rules() {
     for (media, code) in [
         (&[][..], "media required"),
         (&[video[0].clone(), video[0].clone()], "media too_many"),
-        (&[file(MediaKind::Jpeg, 1)], "media[0] unsupported_type"),
         (&[file(MediaKind::Mov, 0)], "media[0] empty"),
         (
             &[file(MediaKind::WebM, 4_000_000_001)],

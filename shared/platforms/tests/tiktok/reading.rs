@@ -1,9 +1,9 @@
 //! Nothing that TikTok, or somebody in its name, may send makes a reader panic.
 
-use domain::PublishNews;
+use domain::{Mode, PublishNews};
 use http::HeaderMap;
 use platforms::tiktok::TikTok;
-use platforms::{Authorize, CodeGrant, Publish, Refresh, Revoke, State, Webhook};
+use platforms::{Authorize, Cancel, Choices, CodeGrant, Publish, Refresh, Revoke, State, Webhook};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -32,6 +32,9 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
         Just("publicaly_available_post_id"),
         Just("reason"),
         Just("post_id"),
+        Just("privacy_level_options"),
+        Just("max_video_post_duration_sec"),
+        Just("comment_disabled"),
     ];
     let texts = prop_oneof![
         any::<String>(),
@@ -40,6 +43,7 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
         Just("FAILED".to_owned()),
         Just("PUBLISH_COMPLETE".to_owned()),
         Just("PROCESSING_UPLOAD".to_owned()),
+        Just("SELF_ONLY".to_owned()),
         Just("post.publish.complete".to_owned()),
         Just("authorization.removed".to_owned()),
         Just("https://open-upload.tiktokapis.com/v".to_owned()),
@@ -91,10 +95,20 @@ proptest! {
         }
         let _ = Refresh::read(&TikTok, answer.answer(), &bundle(&[]));
         let _ = Revoke::read(&TikTok, answer.answer());
-        let post = Post::direct(100_000_000);
-        for state in [post.start(), post.uploading(), post.processing()] {
+        let _ = Choices::read(&TikTok, &app(), answer.answer());
+        let upload = Post::direct(100_000_000);
+        let pull = Post::photos(Mode::Direct);
+        let draft = TikTok.told(&upload.processing(), &PublishNews::InInbox, T0);
+        let Cancel::Ask(wish) = TikTok.cancel(&pull.fetching(), T0) else { panic!() };
+        for (post, state) in [
+            (&upload, upload.fresh()), (&upload, upload.start()), (&upload, upload.uploading()),
+            (&upload, upload.processing()), (&upload, draft), (&pull, pull.start()),
+            (&pull, pull.fetching()), (&pull, wish),
+        ] {
             if let Ok(state) = post.answered(&state, &answer) {
+                let state = TikTok.aged(&state, at);
                 let _ = post.next(&state, at);
+                let _ = TikTok.cancel(&state, at);
                 let _ = TikTok.lost(&post.job(), &state, at);
                 let _ = TikTok.upload(&post.job(), &state);
             }
@@ -121,6 +135,8 @@ proptest! {
         let state = State { data, secret: None };
         let post = Post::direct(4_000_000);
         let _ = post.next(&state, T0);
+        let _ = TikTok.aged(&state, T0);
+        let _ = TikTok.cancel(&state, T0);
         let _ = TikTok.lost(&post.job(), &state, T0);
         let _ = TikTok.told(&state, &PublishNews::Failed { reason: reason.clone() }, T0);
         let _ = TikTok.told(&post.processing(), &PublishNews::Failed { reason }, T0);

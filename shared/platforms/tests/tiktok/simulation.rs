@@ -9,7 +9,7 @@ use crate::support::{Post, Reply, T0, bundle};
 
 /// What goes wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
+pub(crate) enum Trouble {
     /// It never arrives.
     RequestLost,
     /// It arrives, and the answer does not.
@@ -19,25 +19,36 @@ enum Trouble {
     Forgotten,
 }
 
-const ALL: [Trouble; 3] = [
+pub(crate) const ALL: [Trouble; 3] = [
     Trouble::RequestLost,
     Trouble::AnswerLost,
     Trouble::Forgotten,
 ];
 
-struct Run {
-    finish: Finish,
-    requests: usize,
-    server: Server,
+pub(crate) struct Run {
+    pub(crate) finish: Finish,
+    pub(crate) requests: usize,
+    pub(crate) server: Server,
 }
 
 /// Runs a post to its end; `troubles` are (number of the request, what happens to it).
-fn run(post: &Post, mut server: Server, troubles: &[(usize, Trouble)]) -> Run {
+pub(crate) fn run(post: &Post, server: Server, troubles: &[(usize, Trouble)]) -> Run {
+    go_on(post, server, post.fresh(), T0, troubles)
+}
+
+/// The same, from a state on.
+pub(crate) fn go_on(
+    post: &Post,
+    mut server: Server,
+    state: State,
+    mut now: Timestamp,
+    troubles: &[(usize, Trouble)],
+) -> Run {
     let job = post.job();
-    let mut state = through_text(&post.start());
-    let mut now = T0;
+    let mut state = through_text(&state);
     let mut requests = 0;
     for _ in 0..500 {
+        state = TikTok.aged(&state, now);
         let action = TikTok.next(&job, &state, now);
         let intent = leaves_intent(post, &action);
         let answer: Box<dyn FnOnce(&mut Server) -> Reply> = match action {
@@ -154,8 +165,9 @@ fn the_straight_path() {
         } else {
             1
         };
-        // A start, the chunks, three questions.
-        assert_eq!(run.requests, 1 + chunks + 3);
+        // A question about the creator before a direct start, the start, the chunks, three questions.
+        let asked = usize::from(post.options.mode == domain::Mode::Direct);
+        assert_eq!(run.requests, asked + 1 + chunks + 3);
         assert_eq!(run.server.starts(), 1);
     }
 }
@@ -168,7 +180,8 @@ fn one_loss_at_every_step() {
             for trouble in ALL {
                 let run = check(&post, progress, forgets, &[(step, trouble)]);
                 // Only a lost start is begun again.
-                let again = usize::from(step == 0 && trouble != Trouble::RequestLost);
+                let start = usize::from(post.options.mode == domain::Mode::Direct);
+                let again = usize::from(step == start && trouble != Trouble::RequestLost);
                 assert_eq!(run.server.starts(), 1 + again);
             }
         }
@@ -214,12 +227,18 @@ fn giving_up_at_every_step_tells_the_truth() {
 
 /// The state after so many requests, the last one's answer perhaps [`Trouble::Forgotten`], and how
 /// many posts there are then.
-fn until(post: &Post, server: &mut Server, steps: usize, forgotten: bool) -> (State, usize) {
+pub(crate) fn until(
+    post: &Post,
+    server: &mut Server,
+    steps: usize,
+    forgotten: bool,
+) -> (State, usize) {
     let job = post.job();
-    let mut state = post.start();
+    let mut state = post.fresh();
     let mut now = T0;
     let mut done = 0;
     while done < steps {
+        state = TikTok.aged(&state, now);
         let action = TikTok.next(&job, &state, now);
         let intent = leaves_intent(post, &action);
         let reply = match action {

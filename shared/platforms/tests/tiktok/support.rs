@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use domain::{
     Account, Fault, MediaKind, Mode, Platform, PostOptions, Secret, Timestamp, TokenBundle,
+    Transfer,
 };
 use http::Response;
 use platforms::tiktok::TikTok;
-use platforms::{Action, Answer, App, Finish, Job, MediaInfo, Publish, State};
+use platforms::{Action, Answer, App, Finish, Job, MediaInfo, Publish, Repeat, State};
 use serde_json::{Value, json};
 
 /// An instant to start from.
@@ -80,6 +81,34 @@ pub(crate) fn refusal(status: u16, code: &str) -> Reply {
     reply(status, json!({"data": {}, "error": error}).to_string())
 }
 
+const REPEATABLE: Action = Action::Call(Repeat::Repeatable);
+
+/// What TikTok tells of a creator, with some of it changed.
+pub(crate) fn creator(changes: &Value) -> Reply {
+    let mut data = json!({
+        "creator_avatar_url": "https://media.example.com/avatar.webp",
+        "creator_username": "mara.cooks",
+        "creator_nickname": "Mara",
+        "privacy_level_options": ["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY"],
+        "comment_disabled": false,
+        "duet_disabled": false,
+        "stitch_disabled": false,
+        "max_video_post_duration_sec": 600,
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        data[name] = value.clone();
+    }
+    good(data)
+}
+
+/// A file that has an address.
+pub(crate) fn fetched(kind: MediaKind, size: u64, path: &str) -> MediaInfo {
+    MediaInfo {
+        address: Some(Secret::new(format!("https://media.example.com/{path}"))),
+        ..MediaInfo::uploaded(kind, size)
+    }
+}
+
 /// Everything that a [`Job`] borrows.
 pub(crate) struct Post {
     pub(crate) app: App,
@@ -130,8 +159,48 @@ impl Post {
         }
     }
 
-    pub(crate) fn start(&self) -> State {
+    /// As a post begins.
+    pub(crate) fn fresh(&self) -> State {
         TikTok.start(&self.job()).unwrap()
+    }
+
+    /// Before its start: with what there is to learn of the creator.
+    pub(crate) fn start(&self) -> State {
+        self.checked(&self.fresh(), T0)
+    }
+
+    /// Past the question about the creator, if that is what it stands before.
+    pub(crate) fn checked(&self, state: &State, now: Timestamp) -> State {
+        match state.data["phase"] == "init" && self.next(state, now) == REPEATABLE {
+            true => self.answered(state, &creator(&json!({})).at(now)).unwrap(),
+            false => state.clone(),
+        }
+    }
+
+    /// A video that TikTok fetches.
+    pub(crate) fn pull(mode: Mode) -> Self {
+        let mut post = match mode {
+            Mode::Direct => Self::direct(4_000_000),
+            Mode::Inbox => Self::inbox(4_000_000),
+        };
+        post.options.transfer = Some(Transfer::Pull);
+        post.media = vec![fetched(MediaKind::Mp4, 4_000_000, "a/1.mp4")];
+        post
+    }
+
+    /// Two photos.
+    pub(crate) fn photos(mode: Mode) -> Self {
+        let mut post = match mode {
+            Mode::Direct => Self::direct(1),
+            Mode::Inbox => Self::inbox(1),
+        };
+        post.text = "Thick and thin".into();
+        post.options.title = Some("Three soups".into());
+        post.media = vec![
+            fetched(MediaKind::WebP, 400_000, "a/1.webp"),
+            fetched(MediaKind::Jpeg, 500_000, "a/2.jpg"),
+        ];
+        post
     }
 
     pub(crate) fn answered(&self, state: &State, reply: &Reply) -> Result<State, Fault> {
@@ -165,9 +234,15 @@ impl Post {
     /// How the machine has ended, if it has.
     pub(crate) fn finish(&self, state: &State) -> Option<Finish> {
         match self.next(state, T0) {
-            Action::Finish(finish) => Some(finish),
+            Action::Finish(finish) | Action::Follow(finish, _) => Some(finish),
             _ => None,
         }
+    }
+
+    /// The state right after a good start of what TikTok fetches.
+    pub(crate) fn fetching(&self) -> State {
+        let begun = good(json!({"publish_id": "v_pub_url~v2-1.7"}));
+        self.answered(&self.start(), &begun).unwrap()
     }
 
     /// The fault that an answer led to, by whichever way.

@@ -103,6 +103,8 @@ impl<'a> Turn<'a> {
                 return Ok(ran);
             }
             let now = self.now();
+            // After the open intent's loss was noted, which is judged by the state as it was written.
+            state = platform.aged(&state, now);
             let (done, sent) = match platform.next(&self.job(app), &state, now) {
                 Action::Finish(finish) if !self.item.status.is_settled() => {
                     return self.end(&finish).await;
@@ -423,7 +425,7 @@ impl<'a> Turn<'a> {
         let action = machine.platform.next(&self.job(machine.app), &next, now);
         let timeout = self.runner.settings.call_timeout;
         let how = Moved {
-            answered,
+            begun: answered && machine.platform.publish_id(&next).is_some(),
             sent_bytes,
             time_left: self.budget.allows(&action, now, timeout),
         };
