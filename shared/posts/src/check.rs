@@ -304,7 +304,10 @@ mod tests {
                 &image,
                 vec![active(), active()],
                 vec![target("a", "SELF_ONLY"), target("b", "SELF_ONLY")],
-                &[("media[0]", "unsupported_type")],
+                &[
+                    ("media[0]", "unsupported_type"),
+                    ("media[0]", "no_media_address"),
+                ],
             ),
             (
                 &uploading,

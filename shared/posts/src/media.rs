@@ -483,7 +483,7 @@ fn check_new(new: &NewMedia) -> Vec<Violation> {
     match (new.size, &new.url) {
         (None, None) => broken(
             "size",
-            "required",
+            "missing",
             "Say how many bytes the file has, or give the url that it is fetched from.",
         ),
         (Some(_), Some(_)) => broken(

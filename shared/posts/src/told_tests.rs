@@ -38,6 +38,7 @@ fn uploading() -> Target {
         duration_ms: None,
         source_url: None,
     }];
+    target.options.privacy = Some("SELF_ONLY".into());
     let media = [MediaInfo::uploaded(MediaKind::Mp4, 10)];
     let platform = platforms::publish(target.platform).unwrap();
     let job = Job {

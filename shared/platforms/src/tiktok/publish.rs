@@ -11,8 +11,8 @@ use super::moves::pause;
 use super::state::{Machine, Outcome, Phase, Pull, SEND_FOR, Source, URL_LIFE};
 use super::{TikTok, cancel, check, creator, errors, follow, status, upload};
 use crate::{
-    Action, Answer, Call, Cancel, Finish, Job, Limit, PostDraft, Publish, Repeat, State,
-    Upload, Violation,
+    Action, Answer, Call, Cancel, Finish, Job, Limit, PostDraft, Publish, Repeat, State, Upload,
+    Violation,
 };
 
 impl Publish for TikTok {
