@@ -35,6 +35,7 @@ impl Rig {
                 "http://localhost:3455/callback/".into(),
             ],
             verified_url_prefixes: vec!["https://media.example.com/a/".into()],
+            verified_domains: vec!["example.org".into()],
             ..App::new(key, SECRET)
         };
         let audited = App {
@@ -237,4 +238,11 @@ pub(crate) fn bytes(len: usize) -> Vec<u8> {
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     use aws_lc_rs::digest;
     data_encoding::HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
+}
+
+/// The first bytes of an MP4, filled up to `len`, which is at least 8.
+pub(crate) fn clip(len: usize) -> Vec<u8> {
+    let mut clip = bytes(len);
+    clip[..8].copy_from_slice(b"\0\0\0\x08ftyp");
+    clip
 }

@@ -11,7 +11,7 @@ use axum::routing::post;
 use sandbox::tiktok::sign;
 use serde_json::{Value, json};
 
-use crate::rig::{AUDITED, KEY, Rig, SECRET, text};
+use crate::rig::{AUDITED, KEY, Rig, SECRET, clip, text};
 
 /// A signature header and the raw body under it.
 type Got = (String, Vec<u8>);
@@ -90,10 +90,11 @@ async fn a_public_direct_post_tells_its_story() {
     let receiver = Receiver::start(&rig, AUDITED, &[]).await;
     let grant = rig.grant(AUDITED, "joris").await;
     let token = text(&grant["access_token"]);
-    let body = json!({"post_info": {"privacy_level": "PUBLIC_TO_EVERYONE"}, "source_info":
+    let body = json!({"post_info": {"privacy_level": "PUBLIC_TO_EVERYONE",
+        "brand_content_toggle": false}, "source_info":
         {"source": "FILE_UPLOAD", "video_size": 9, "chunk_size": 9, "total_chunk_count": 1}});
     let data = rig.post(&token, "/video/init/", &body, 200).await["data"].clone();
-    rig.put(&text(&data["upload_url"]), "bytes 0-8/9", vec![1; 9])
+    rig.put(&text(&data["upload_url"]), "bytes 0-8/9", clip(9))
         .await;
     let id = text(&data["publish_id"]);
     rig.publish(&id, |one| one["posts"][0]["available"] == true)
@@ -129,7 +130,7 @@ async fn drafts_failures_and_disconnects() {
     rig.settings(json!({"processing": "held"})).await;
     let token = rig.access(KEY, "mara").await;
     let (draft, url) = rig.inbox(&token, 9, 9).await;
-    rig.put(&url, "bytes 0-8/9", vec![1; 9]).await;
+    rig.put(&url, "bytes 0-8/9", clip(9)).await;
     let (failed, _) = rig.inbox(&token, 9, 9).await;
     let steps = [
         (format!("/publishes/{draft}/process"), json!({})),
