@@ -18,13 +18,13 @@ type Got = (String, Vec<u8>);
 
 /// A receiver that answers from a list, then 200, and keeps what it got.
 #[derive(Clone, Default)]
-struct Receiver {
+pub(crate) struct Receiver {
     answers: Arc<Mutex<VecDeque<u16>>>,
     got: Arc<Mutex<Vec<Got>>>,
 }
 
 impl Receiver {
-    async fn start(rig: &Rig, key: &str, answers: &[u16]) -> Self {
+    pub(crate) async fn start(rig: &Rig, key: &str, answers: &[u16]) -> Self {
         let receiver = Self::default();
         receiver.answers.lock().unwrap().extend(answers);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -50,7 +50,7 @@ impl Receiver {
         (t, serde_json::from_slice(&raw).unwrap())
     }
 
-    fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         let count = self.got.lock().unwrap().len();
         (0..count)
             .map(|at| text(&self.got(at).1["event"]))
