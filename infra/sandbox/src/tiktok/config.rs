@@ -45,6 +45,7 @@ impl Config {
                 name: "Passerelle demo".into(),
                 web_redirect_uris: vec!["https://passerelle.test/oauth/tiktok/callback".into()],
                 desktop_redirect_uris: vec!["http://127.0.0.1:*/oauth/tiktok/callback".into()],
+                verified_url_prefixes: vec!["https://media.passerelle.test/".into()],
                 ..App::new("awexample0001", "tt-client-secret-example")
             }],
             users: vec![

@@ -284,3 +284,7 @@ fn webp(head: &[u8]) -> Option<(u32, u32)> {
 fn number(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.try_into().ok()?))
 }
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

@@ -43,7 +43,7 @@ pub(crate) struct Publish {
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// `FILE_UPLOAD`.
-    File(Upload),
+    File(Box<Upload>),
     /// `PULL_FROM_URL`: one video, or photos in their order.
     Pull(Vec<Pulled>),
 }

@@ -3,6 +3,7 @@
 //! An https origin is served where the setting `pull_origins` says; any other cannot be reached. No
 //! redirect is followed, only 200 counts, and the whole pull has an hour.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
@@ -89,7 +90,7 @@ fn file<T>(world: &World, id: &str, at: usize, act: impl FnOnce(&mut Pulled) -> 
 }
 
 async fn fetch(world: &World, id: &str, at: usize, url: &str) -> anyhow::Result<()> {
-    let (served, fault, keep, bytes_per_second, largest) = {
+    let (served, fault, keep, bytes_per_second, photo, largest) = {
         let mut state = world.state();
         let settings = &mut state.settings;
         let fault = if settings.pull_next.is_empty() {
@@ -106,7 +107,7 @@ async fn fetch(world: &World, id: &str, at: usize, url: &str) -> anyhow::Result<
         } else {
             VIDEO_BYTES
         };
-        (served, fault, keep, speed, largest)
+        (served, fault, keep, speed, photo, largest)
     };
     let answer = |status: u16| {
         file(world, id, at, |file| file.status = Some(status));
@@ -153,6 +154,7 @@ async fn fetch(world: &World, id: &str, at: usize, url: &str) -> anyhow::Result<
         });
         ensure!(fault != PullFault::Cut, "a fault was asked for");
         if received > largest {
+            ensure!(photo, "the video is larger than 4 GB");
             // Enough to know that it is refused: the check of the media tells.
             break;
         }
@@ -168,10 +170,7 @@ async fn fetch(world: &World, id: &str, at: usize, url: &str) -> anyhow::Result<
 }
 
 /// Where a URL is served on this machine.
-fn served(
-    url: &str,
-    origins: &std::collections::BTreeMap<String, String>,
-) -> anyhow::Result<String> {
+fn served(url: &str, origins: &BTreeMap<String, String>) -> anyhow::Result<String> {
     let url = Url::parse(url)?;
     let origin = url.origin().ascii_serialization();
     let base = origins

@@ -61,7 +61,7 @@ impl Asked {
             return Err(param("photo_images is a list of 1 to 35 URLs"));
         }
         let cover = info.get("photo_cover_index").and_then(Value::as_u64);
-        if !cover.is_some_and(|at| at < images.len() as u64) {
+        if cover.is_none_or(|at| at >= images.len() as u64) {
             return Err(param(
                 "photo_cover_index is not the index of one of the photos",
             ));
@@ -90,7 +90,7 @@ impl Asked {
                 };
                 Source::Pull(urls.into_iter().map(file).collect())
             }
-            Self::File(plan) => Source::File(Upload {
+            Self::File(plan) => Source::File(Box::new(Upload {
                 upload_id: (7_100_000_000_000_000_000 + number).to_string(),
                 upload_token: super::text::random(48),
                 expires_ms: now + settings.upload_url_seconds * 1000,
@@ -100,7 +100,7 @@ impl Asked {
                 probe: Probe::default(),
                 chunks: Vec::new(),
                 kept: (plan.video_size <= settings.keep_bytes_max).then(Vec::new),
-            }),
+            })),
         }
     }
 }
