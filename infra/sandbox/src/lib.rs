@@ -4,12 +4,14 @@
 //!
 //! - Each platform is an independent reading of its public documentation. No type or rule is shared
 //!   with the code under test, so a misreading there does not hide here.
-//! - It listens on 127.0.0.1 only, and sends webhooks to loopback addresses only.
+//! - It listens on 127.0.0.1 only, and sends webhooks to, and fetches media from, loopback
+//!   addresses only.
 //! - Time is a clock that control calls move. A limit, a lifetime or a back-off is tested by moving
 //!   it, never by waiting.
 //! - A cut is a cut: the socket closes and no HTTP answer exists. A call whose answer is cut or
 //!   held has had its whole effect, or none, as asked.
-//! - Nothing is written to disk, and media is hashed as it streams, not kept.
+//! - Nothing is written to disk, and media is hashed as it streams; only its beginning is kept,
+//!   unless a setting says more.
 //!
 //! A platform lives below its own path (`/tiktok/…`), with its knobs below `/tiktok/_control/`.
 //!

@@ -10,12 +10,12 @@ use serde_json::{Map, json};
 use url::Url;
 
 use super::World;
+use super::app::{App, is_loopback};
 use super::call::{Answer, Call, Endpoint, serve_now};
-use super::config::{App, is_loopback};
+use super::choices::WebPkce;
 use super::consent;
 use super::errors::{Refusal, refuse};
 use super::input::{self, Params};
-use super::settings::WebPkce;
 use super::state::{Code, State};
 use super::text::percent;
 use crate::socket::Switch;

@@ -30,11 +30,15 @@ pub(crate) enum Endpoint {
     TokenOther,
     Revoke,
     UserInfo,
+    VideoList,
+    VideoQuery,
     CreatorInfo,
     Init,
     InboxInit,
+    PhotoInit,
     Upload,
     Status,
+    Cancel,
     /// A path that the stand-in does not serve.
     Unknown,
 }

@@ -5,7 +5,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 
 use super::authorize::Asked;
 use super::call::Answer;
-use super::config::User;
+use super::people::User;
 use super::text::html;
 
 const STYLE: &str = "

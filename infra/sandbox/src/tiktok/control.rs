@@ -15,11 +15,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::config::{App, SCOPES, User};
+use super::config::SCOPES;
 use super::knobs::Fault;
 use super::state::open_id;
 use super::webhooks::{self, Choice};
-use super::{World, inspect, processing, text};
+use super::{World, inspect, processing, pull, text, things};
 
 /// A refused control call: 400 with a sentence.
 pub(crate) struct Refused(anyhow::Error);
@@ -38,15 +38,22 @@ impl IntoResponse for Refused {
 }
 
 pub(crate) type Done = Result<Json<Value>, Refused>;
-type W = Shared<Arc<World>>;
+pub(crate) type W = Shared<Arc<World>>;
 
 /// The routes below `/tiktok/_control`.
 pub(crate) fn router() -> Router<Arc<World>> {
     Router::new()
         .route("/clock", get(clock).post(advance_clock))
         .route("/settings", get(settings).post(change_settings))
-        .route("/apps", post(put_app))
-        .route("/users", post(put_user))
+        .route("/apps", post(things::put_app))
+        .route("/apps/{client_key}", post(things::change_app))
+        .route("/users", post(things::put_user))
+        .route("/users/{username}", post(things::change_user))
+        .route("/videos", get(things::videos).post(things::add_video))
+        .route(
+            "/videos/{id}",
+            post(things::change_video).delete(things::remove_video),
+        )
         .route("/faults", get(faults).post(add_fault).delete(clear_faults))
         .route("/holds", get(inspect::holds))
         .route("/holds/release", post(release))
@@ -98,20 +105,6 @@ async fn change_settings(Shared(world): W, body: Bytes) -> Done {
     settings(Shared(world)).await
 }
 
-async fn put_app(Shared(world): W, body: Bytes) -> Done {
-    let app: App = read(&body)?;
-    app.check()?;
-    world.state().apps.insert(app.client_key.clone(), app);
-    Ok(Json(json!({})))
-}
-
-async fn put_user(Shared(world): W, body: Bytes) -> Done {
-    let user: User = read(&body)?;
-    need(!user.username.is_empty(), "username is empty")?;
-    world.state().users.insert(user.username.clone(), user);
-    Ok(Json(json!({})))
-}
-
 async fn faults(Shared(world): W) -> Done {
     Ok(Json(json!({ "faults": world.state().faults })))
 }
@@ -154,6 +147,10 @@ async fn grant(Shared(world): W, body: Bytes) -> Done {
     let mut state = world.state();
     need(state.apps.contains_key(&asked.client_key), "no such app")?;
     need(state.users.contains_key(&asked.user), "no such user")?;
+    need(
+        state.apps[&asked.client_key].admits(&asked.user),
+        "the user is no target user of this sandbox app",
+    )?;
     let scopes = asked
         .scopes
         .unwrap_or_else(|| SCOPES.map(str::to_owned).to_vec());
@@ -212,9 +209,12 @@ async fn disconnect(Shared(world): W, body: Bytes) -> Done {
 struct Step {
     fail_reason: Option<String>,
     public: bool,
+    /// A number, or digits in a string.
+    #[serde(deserialize_with = "digits")]
+    post_id: Option<u64>,
 }
 
-/// `process`, `moderate`, `post`, `discard` or `withdraw`.
+/// `pull`, `process`, `moderate`, `post`, `discard`, `make_public` or `withdraw`.
 async fn publish_step(
     Shared(world): W,
     Path((id, step)): Path<(String, String)>,
@@ -229,7 +229,9 @@ async fn publish_step(
         }
         "post" => processing::user_posts(&world, &id, asked.public)?,
         "discard" => processing::discard(&world, &id)?,
-        "withdraw" => processing::withdraw(&world, &id)?,
+        "withdraw" => processing::withdraw(&world, &id, asked.post_id)?,
+        "make_public" => processing::make_public(&world, &id)?,
+        "pull" => pull::begin(&world, &id)?,
         other => return Err(anyhow::anyhow!("no step {other}").into()),
     }
     Ok(Json(json!({})))
@@ -274,6 +276,7 @@ async fn send(Shared(world): W, body: Bytes) -> Done {
                 create_time: Some(asked.create_time.unwrap_or(now)),
                 signature_age_seconds: asked.signature_age_seconds,
                 secret: asked.secret.clone(),
+                after: None,
             };
             let (key, event) = (&asked.client_key, &asked.event);
             webhooks::send(&world, key, open_id.as_deref(), event, &content, choice)
@@ -335,13 +338,13 @@ async fn reset(Shared(world): W) -> Done {
     Ok(Json(json!({})))
 }
 
-fn need(holds: bool, otherwise: &'static str) -> anyhow::Result<()> {
+pub(crate) fn need(holds: bool, otherwise: &'static str) -> anyhow::Result<()> {
     anyhow::ensure!(holds, otherwise);
     Ok(())
 }
 
 /// Reads a body; an empty one is `{}`.
-fn read<T: DeserializeOwned>(body: &[u8]) -> anyhow::Result<T> {
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> anyhow::Result<T> {
     let body = if body.is_empty() { b"{}" } else { body };
     Ok(serde_json::from_slice(body)?)
 }
@@ -352,4 +355,13 @@ fn by_user() -> i64 {
 
 fn one() -> u32 {
     1
+}
+
+fn digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let value = Option::<Value>::deserialize(from)?;
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => text.parse().map(Some).map_err(serde::de::Error::custom),
+        Some(other) => serde_json::from_value(other).map_err(serde::de::Error::custom),
+    }
 }

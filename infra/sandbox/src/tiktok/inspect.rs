@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::World;
 use super::call::Endpoint;
 use super::control::{Done, Refused};
-use super::publish::{Publish, Source};
+use super::publish::{Publish, Pulled, Source};
 use super::status;
 
 /// Everything but the request log and the deliveries. Tokens are literal.
@@ -36,6 +36,7 @@ pub(crate) async fn state(Shared(world): Shared<Arc<World>>) -> Done {
         "codes": state.codes,
         "grants": state.grants,
         "publishes": publishes,
+        "videos": state.videos.values().collect::<Vec<_>>(),
     })))
 }
 
@@ -46,6 +47,7 @@ fn show(publish: &Publish) -> Value {
         "user": publish.user,
         "open_id": publish.open_id,
         "publish_type": publish.publish_type(),
+        "photo": publish.photo,
         "created_ms": publish.created_ms,
         "post_info": publish.post_info,
         "status": publish.status,
@@ -65,10 +67,24 @@ fn show(publish: &Publish) -> Value {
                 "received": upload.received,
                 "complete": upload.is_complete(),
                 "sha256": HEXLOWER.encode(sha256.as_ref()),
+                "media": upload.probe.facts(),
                 "chunks": upload.chunks,
             });
         }
-        Source::Url(url) => shown["video_url"] = json!(url),
+        Source::Pull(files) => {
+            let file = |file: &Pulled| {
+                json!({
+                    "url": file.url,
+                    "status": file.status,
+                    "received": file.received,
+                    "expected": file.expected,
+                    "sha256": file.sha256,
+                    "error": file.error,
+                    "media": file.probe.facts(),
+                })
+            };
+            shown["pulled"] = files.iter().map(file).collect();
+        }
     }
     shown
 }
@@ -146,6 +162,9 @@ pub(crate) async fn secrets(Shared(world): Shared<Arc<World>>) -> Done {
             add("refresh_token", &token.token);
         }
     }
+    for token in &state.client_tokens {
+        add("client_token", token);
+    }
     for publish in state.publishes.values() {
         if let Source::File(upload) = &publish.source {
             add("upload_token", &upload.upload_token);
@@ -154,16 +173,24 @@ pub(crate) async fn secrets(Shared(world): Shared<Arc<World>>) -> Done {
     Ok(Json(json!({ "secrets": list })))
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Which {
+    /// Index among the photos.
+    file: usize,
+}
+
 /// The bytes received of a small file, where `keep_bytes_max` allowed keeping them.
 pub(crate) async fn bytes(
     Shared(world): Shared<Arc<World>>,
     Path(id): Path<String>,
+    Query(which): Query<Which>,
 ) -> Result<Response, Refused> {
     let state = world.state();
     let publish = state.publishes.get(&id);
     let kept = publish.and_then(|publish| match &publish.source {
         Source::File(upload) => upload.kept.clone(),
-        Source::Url(_) => None,
+        Source::Pull(files) => files.get(which.file)?.kept.clone(),
     });
     let kept =
         kept.ok_or_else(|| anyhow::anyhow!("no such publish, or its bytes were not kept"))?;

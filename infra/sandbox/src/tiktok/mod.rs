@@ -1,28 +1,42 @@
-//! The stand-in TikTok (Login Kit, user info, Content Posting uploads, webhooks).
+//! The stand-in TikTok (Login Kit, Display API, Content Posting, webhooks).
 //!
 //! Four path roots: `www` (www.tiktok.com), `open` (open.tiktokapis.com), `upload`
 //! (open-upload.tiktokapis.com) and `_control`, which TikTok does not have. Section numbers in the
 //! comments are those of the sheet, tiktok.md.
 
+mod app;
 mod authorize;
 mod call;
+mod cancel;
+mod choices;
 mod config;
 mod consent;
 mod control;
+mod creator;
 mod errors;
+mod init;
 mod input;
 mod inspect;
 mod knobs;
+mod listing;
+mod people;
 mod plan;
+mod post_info;
+mod probe;
 mod processing;
 mod publish;
+mod pull;
+mod rules;
 mod settings;
+mod source;
 mod state;
 mod status;
 mod text;
+mod things;
 mod token;
 mod upload;
 mod user;
+mod videos;
 mod webhooks;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,13 +47,16 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use serde_json::Map;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
-pub use config::{App, Config, SCOPES, User};
-pub use settings::{
-    IdType, Megabyte, Pace, PendingRelease, PostIdSpelling, ProgressHeader, RevokeBody, Rotation,
-    Settings, WebPkce,
+pub use app::App;
+pub use choices::{
+    CancelEffect, IdType, LimitBy, Megabyte, Pace, PendingRelease, PostIdSpelling, ProgressHeader,
+    PullFault, RevokeBody, Rotation, Toggles, WebPkce, WebhookOrder,
 };
+pub use config::{Config, SCOPES};
+pub use people::User;
+pub use settings::Settings;
 pub use text::sign;
 
 use crate::clock::Clock;
@@ -56,7 +73,7 @@ pub(crate) struct World {
     clock: Clock,
     initial: Config,
     state: Mutex<State>,
-    /// Bumped when settings change, for deliveries that wait for the pause to end.
+    /// Bumped when settings change or a delivery was tried, for deliveries that wait for it.
     changed: watch::Sender<u64>,
     tasks: Mutex<JoinSet<()>>,
     http: reqwest::Client,
@@ -67,6 +84,7 @@ impl World {
         for app in &config.apps {
             app.check()?;
         }
+        config.settings.check()?;
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -88,10 +106,10 @@ impl World {
     }
 
     /// Runs something in the background until it ends or the stand-in does.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let mut tasks = self.tasks();
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+        tasks.spawn(task)
     }
 
     /// Ends background work, and lets held calls go.
@@ -119,13 +137,14 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/v2/oauth/token/", post(token::token))
         .route("/v2/oauth/revoke/", post(token::revoke))
         .route("/v2/user/info/", get(user::info))
-        .route(
-            "/v2/post/publish/creator_info/query/",
-            post(user::creator_info),
-        )
-        .route("/v2/post/publish/video/init/", post(publish::direct))
-        .route("/v2/post/publish/inbox/video/init/", post(publish::inbox))
-        .route("/v2/post/publish/status/fetch/", post(status::fetch));
+        .route("/v2/post/publish/creator_info/query/", post(creator::info))
+        .route("/v2/post/publish/video/init/", post(init::direct))
+        .route("/v2/post/publish/inbox/video/init/", post(init::inbox))
+        .route("/v2/post/publish/content/init/", post(init::photos))
+        .route("/v2/post/publish/status/fetch/", post(status::fetch))
+        .route("/v2/post/publish/cancel/", post(cancel::cancel))
+        .route("/v2/video/list/", post(listing::list))
+        .route("/v2/video/query/", post(listing::query));
     Router::new()
         .route(
             "/www/v2/auth/authorize/",

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::settings::Megabyte;
+use super::choices::Megabyte;
 
 /// A chunk plan that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

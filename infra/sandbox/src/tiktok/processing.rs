@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::World;
-use super::publish::{Post, Publish, Source, Status};
-use super::settings::Pace;
+use super::app::App;
+use super::choices::{Pace, WebhookOrder};
+use super::publish::{Post, Publish, Status};
 use super::state::State;
-use super::{status, webhooks};
+use super::{World, status, videos, webhooks};
 
 /// Begins processing; it ends after its delay, or when a control call says so.
 pub(crate) fn start(world: &Arc<World>, id: &str) {
@@ -25,56 +25,106 @@ pub(crate) fn start(world: &Arc<World>, id: &str) {
     }
 }
 
-/// Ends processing: with a failure if one is given or queued, else with success.
+/// Ends processing: with a failure if one is given, found or queued, else with success.
 pub(crate) fn finish(
     world: &Arc<World>,
     id: &str,
     fail_reason: Option<String>,
 ) -> anyhow::Result<()> {
-    let event = {
+    {
         let mut guard = world.state();
         let State {
             publishes,
             settings,
             grants,
+            users,
+            pulls,
             ..
         } = &mut *guard;
         let publish = publishes.get_mut(id).context("no such publish")?;
         ensure!(publish.is_processing(), "it is not being processed");
-        let complete = match &publish.source {
-            Source::File(upload) => upload.is_complete(),
-            Source::Url(_) => true,
-        };
         ensure!(
-            complete || fail_reason.is_some(),
+            publish.has_bytes() || fail_reason.is_some(),
             "its bytes are not all in: only a failure can end it"
         );
+        if let Some(pull) = pulls.remove(id) {
+            pull.abort();
+        }
         let connected = grants.iter().any(|grant| {
             grant.open_id == publish.open_id
                 && grant.client_key == publish.client_key
                 && grant.removed_reason.is_none()
         });
+        let user = users.get(&publish.user);
+        let banned = user.is_some_and(|user| user.banned_from_posting);
+        let media_fault = user.and_then(|user| publish.media_fault(user, settings));
         let reason = if !connected {
             Some("auth_removed".to_owned())
         } else if fail_reason.is_some() {
             fail_reason
+        } else if banned {
+            Some("spam_risk_user_banned_from_posting".to_owned())
+        } else if let Some(fault) = media_fault {
+            Some(fault.to_owned())
         } else if settings.fail_next.is_empty() {
             None
         } else {
             Some(settings.fail_next.remove(0)).filter(|reason| !reason.is_empty())
         };
-        end(publish, reason)
+        if let Some(reason) = reason {
+            publish.status = Status::Failed;
+            publish.fail_reason = Some(reason);
+        } else if publish.direct {
+            publish.status = Status::PublishComplete;
+        } else {
+            publish.status = Status::SendToUserInbox;
+        }
+    }
+    let (status, public) = read(world, id)?;
+    match status {
+        Status::Failed => tell(world, id, "post.publish.failed"),
+        Status::SendToUserInbox => tell(world, id, "post.publish.inbox_delivered"),
+        _ => return complete(world, id, public),
     };
-    report(world, id, event);
+    Ok(())
+}
+
+/// The status, and whether a post of it is for everyone.
+fn read(world: &World, id: &str) -> anyhow::Result<(Status, bool)> {
+    let state = world.state();
+    let publish = state.publishes.get(id).context("no such publish")?;
+    let public = publish.privacy() == Some("PUBLIC_TO_EVERYONE");
+    Ok((publish.status, public))
+}
+
+/// A post is made: tells of it, and sends a public one to moderation.
+fn complete(world: &Arc<World>, id: &str, public: bool) -> anyhow::Result<()> {
+    let owed = {
+        let mut state = world.state();
+        let order = state.settings.webhook_order;
+        let publish = state.publishes.get_mut(id).context("no such publish")?;
+        publish.in_moderation += u32::from(public);
+        let owed = public && order == WebhookOrder::AvailableFirst;
+        publish.complete_owed += u32::from(owed);
+        owed
+    };
+    if !owed {
+        let delivery = tell(world, id, "post.publish.complete");
+        if let Some(publish) = world.state().publishes.get_mut(id) {
+            publish.told_complete = delivery;
+        }
+    }
     moderate_soon(world, id);
     Ok(())
 }
 
-/// Lets one public post through moderation: it gets its id.
+/// Lets one public post through moderation: it gets its id, and is among the person's videos.
 pub(crate) fn moderate(world: &Arc<World>, id: &str) -> anyhow::Result<u64> {
-    let post_id = {
+    let (post_id, owed, after) = {
         let mut state = world.state();
+        let now = world.clock.now_ms();
         let post_id = 7_600_000_000_000_000_000 + state.next();
+        let order = state.settings.webhook_order;
         let publish = state.publishes.get_mut(id).context("no such publish")?;
         ensure!(publish.in_moderation > 0, "nothing of it is in moderation");
         publish.in_moderation -= 1;
@@ -82,9 +132,23 @@ pub(crate) fn moderate(world: &Arc<World>, id: &str) -> anyhow::Result<u64> {
             post_id,
             available: true,
         });
-        post_id
+        let owed = publish.complete_owed > 0;
+        publish.complete_owed -= u32::from(owed);
+        let after = publish
+            .told_complete
+            .filter(|_| order == WebhookOrder::CompleteFirst);
+        let publish = publish.clone();
+        if let Some(user) = state.users.get(&publish.user) {
+            let video = videos::of(&publish, user, post_id);
+            state.add_video(video, now)?;
+        }
+        (post_id, owed, after)
     };
-    report_post(world, id, "post.publish.publicly_available", post_id);
+    let event = "post.publish.publicly_available";
+    let told = tell_post(world, id, event, post_id, after);
+    if owed {
+        tell_after(world, id, "post.publish.complete", told);
+    }
     Ok(post_id)
 }
 
@@ -92,7 +156,7 @@ pub(crate) fn moderate(world: &Arc<World>, id: &str) -> anyhow::Result<u64> {
 pub(crate) fn user_posts(world: &Arc<World>, id: &str, public: bool) -> anyhow::Result<()> {
     {
         let mut state = world.state();
-        let publish = state.publishes.get_mut(id).context("no such publish")?;
+        let publish = state.publishes.get(id).context("no such publish")?;
         ensure!(
             !publish.direct
                 && !publish.discarded
@@ -102,12 +166,59 @@ pub(crate) fn user_posts(world: &Arc<World>, id: &str, public: bool) -> anyhow::
                 ),
             "it is not a draft in the inbox"
         );
-        publish.status = Status::PublishComplete;
-        publish.in_moderation += u32::from(public);
+        ensure!(
+            !public || !is_limited(&state, publish),
+            "posts of an unaudited or sandbox app are for the account alone"
+        );
+        ensure!(
+            !public || !is_private(&state, publish),
+            "a private account has no public posts"
+        );
+        if let Some(publish) = state.publishes.get_mut(id) {
+            publish.status = Status::PublishComplete;
+        }
     }
-    report(world, id, "post.publish.complete");
+    complete(world, id, public)
+}
+
+/// The user makes a finished post public by hand, as unaudited apps need it (tiktok.md §4.10).
+pub(crate) fn make_public(world: &Arc<World>, id: &str) -> anyhow::Result<()> {
+    {
+        let mut state = world.state();
+        let publish = state.publishes.get(id).context("no such publish")?;
+        ensure!(
+            publish.status == Status::PublishComplete && publish.in_moderation == 0,
+            "it is no finished post"
+        );
+        ensure!(
+            !publish.posts.iter().any(|post| post.available),
+            "it is public"
+        );
+        let app = state.apps.get(&publish.client_key);
+        ensure!(
+            app.is_some_and(|app| !app.sandbox),
+            "posts of a sandbox app are never public"
+        );
+        ensure!(
+            !is_private(&state, publish),
+            "a private account has no public posts"
+        );
+        if let Some(publish) = state.publishes.get_mut(id) {
+            publish.in_moderation += 1;
+        }
+    }
     moderate_soon(world, id);
     Ok(())
+}
+
+fn is_limited(state: &State, publish: &Publish) -> bool {
+    let app = state.apps.get(&publish.client_key);
+    app.is_none_or(App::is_limited)
+}
+
+fn is_private(state: &State, publish: &Publish) -> bool {
+    let user = state.users.get(&publish.user);
+    user.is_none_or(|user| user.private)
 }
 
 /// The user throws a draft away.
@@ -122,38 +233,27 @@ pub(crate) fn discard(world: &World, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A public post stops being public.
-pub(crate) fn withdraw(world: &Arc<World>, id: &str) -> anyhow::Result<()> {
+/// A public post stops being public: the one named, or the first.
+pub(crate) fn withdraw(world: &Arc<World>, id: &str, named: Option<u64>) -> anyhow::Result<()> {
     let post_id = {
         let mut state = world.state();
         let publish = state.publishes.get_mut(id).context("no such publish")?;
-        let post = publish.posts.iter_mut().find(|post| post.available);
-        let post = post.context("no post of it is public")?;
+        let post = publish
+            .posts
+            .iter_mut()
+            .find(|post| post.available && named.is_none_or(|named| named == post.post_id));
+        let post = post.context("no such post of it is public")?;
         post.available = false;
-        post.post_id
+        let post_id = post.post_id;
+        if let Some(video) = state.videos.get_mut(&post_id) {
+            video.hidden = true;
+        }
+        post_id
     };
     // TikTok spells it so (tiktok.md §5.2).
     let event = "post.publish.no_longer_publicaly_available";
-    report_post(world, id, event, post_id);
+    tell_post(world, id, event, post_id, None);
     Ok(())
-}
-
-fn end(publish: &mut Publish, reason: Option<String>) -> &'static str {
-    if reason.is_some() {
-        publish.status = Status::Failed;
-        publish.fail_reason = reason;
-        return "post.publish.failed";
-    }
-    if !publish.direct {
-        publish.status = Status::SendToUserInbox;
-        return "post.publish.inbox_delivered";
-    }
-    publish.status = Status::PublishComplete;
-    let privacy = publish.post_info.get("privacy_level");
-    if privacy.and_then(Value::as_str) == Some("PUBLIC_TO_EVERYONE") {
-        publish.in_moderation += 1;
-    }
-    "post.publish.complete"
 }
 
 fn moderate_soon(world: &Arc<World>, id: &str) {
@@ -172,7 +272,8 @@ fn moderate_soon(world: &Arc<World>, id: &str) {
     }
 }
 
-fn later(
+/// Does something to a publish once the delay is over, on the stand-in's clock.
+pub(crate) fn later(
     world: &Arc<World>,
     id: &str,
     delay_ms: i64,
@@ -190,10 +291,14 @@ fn later(
     world.spawn(task);
 }
 
-fn report(world: &Arc<World>, id: &str, event: &str) {
-    let Some(publish) = world.state().publishes.get(id).cloned() else {
-        return;
-    };
+/// Tells of a publish; the delivery's id.
+fn tell(world: &Arc<World>, id: &str, event: &str) -> Option<u64> {
+    tell_after(world, id, event, None)
+}
+
+/// [`tell`], first tried after another delivery was.
+fn tell_after(world: &Arc<World>, id: &str, event: &str, after: Option<u64>) -> Option<u64> {
+    let publish = world.state().publishes.get(id).cloned()?;
     let mut content = json!({
         "publish_id": publish.publish_id,
         "publish_type": publish.publish_type(),
@@ -202,30 +307,23 @@ fn report(world: &Arc<World>, id: &str, event: &str) {
         let key = world.state().settings.webhook_fail_key.clone();
         content[key] = json!(reason);
     }
-    webhooks::emit(
-        world,
-        &publish.client_key,
-        &publish.open_id,
-        event,
-        &content,
-    );
+    Some(webhooks::emit(world, &publish, event, &content, after))
 }
 
-fn report_post(world: &Arc<World>, id: &str, event: &str, post_id: u64) {
-    let Some(publish) = world.state().publishes.get(id).cloned() else {
-        return;
-    };
+/// Tells of one post of a publish.
+fn tell_post(
+    world: &Arc<World>,
+    id: &str,
+    event: &str,
+    post_id: u64,
+    after: Option<u64>,
+) -> Option<u64> {
+    let publish = world.state().publishes.get(id).cloned()?;
     let kind = world.state().settings.webhook_post_id;
     let content = json!({
         "publish_id": publish.publish_id,
         "publish_type": publish.publish_type(),
         "post_id": status::id(post_id, kind),
     });
-    webhooks::emit(
-        world,
-        &publish.client_key,
-        &publish.open_id,
-        event,
-        &content,
-    );
+    Some(webhooks::emit(world, &publish, event, &content, after))
 }

@@ -4,13 +4,18 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio::task::AbortHandle;
 
+use super::app::App;
 use super::call::{Endpoint, Logged};
-use super::config::{App, Config, User};
+use super::choices::LimitBy;
+use super::config::Config;
 use super::errors::{Refusal, refuse};
 use super::knobs::{Fault, Hold};
+use super::people::User;
 use super::publish::Publish;
 use super::settings::Settings;
+use super::videos::Video;
 use super::webhooks::Delivery;
 
 /// The whole memory.
@@ -26,7 +31,12 @@ pub(crate) struct State {
     pub(crate) faults: Vec<Fault>,
     pub(crate) holds: Vec<Hold>,
     pub(crate) requests: Vec<Logged>,
-    /// Times of calls in the last minute, by endpoint and access token.
+    pub(crate) videos: BTreeMap<u64, Video>,
+    /// Pulls under way, by publish.
+    pub(crate) pulls: HashMap<String, AbortHandle>,
+    /// Client tokens given out; no endpoint here takes one.
+    pub(crate) client_tokens: Vec<String>,
+    /// Times of calls in the last minute, by endpoint and whose calls they are.
     windows: HashMap<(Endpoint, String), VecDeque<i64>>,
     counter: u64,
 }
@@ -93,8 +103,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Requires a scope.
+    /// Requires one of the scopes; none in the list requires nothing.
     pub(crate) fn needs(&self, scopes: &[&str]) -> Result<(), Refusal> {
+        if scopes.is_empty() {
+            return Ok(());
+        }
         if self
             .scopes
             .iter()
@@ -182,18 +195,32 @@ impl State {
             .unwrap_or_default()
     }
 
+    /// Lets a call pass: a live token, one of the scopes, a place in the minute; in this order.
+    ///
     /// Keeps a one-minute sliding window; a refused call does not count.
-    pub(crate) fn limit(
+    pub(crate) fn admit(
         &mut self,
         endpoint: Endpoint,
-        token: &str,
-        per_minute: usize,
+        bearer: Option<&str>,
+        scopes: &[&str],
         now_ms: i64,
-    ) -> Result<(), Refusal> {
-        let window = self
-            .windows
-            .entry((endpoint, token.to_owned()))
-            .or_default();
+    ) -> Result<Caller, Refusal> {
+        let caller = self.caller(bearer, now_ms)?;
+        caller.needs(scopes)?;
+        let Some(per_minute) = self.settings.per_minute(endpoint) else {
+            return Ok(caller);
+        };
+        let display = matches!(
+            endpoint,
+            Endpoint::UserInfo | Endpoint::VideoList | Endpoint::VideoQuery
+        );
+        let by_app = display && self.settings.display_limit_by == LimitBy::App;
+        let whose = if by_app {
+            caller.client_key.clone()
+        } else {
+            caller.token.clone()
+        };
+        let window = self.windows.entry((endpoint, whose)).or_default();
         while window.front().is_some_and(|at| now_ms - at >= 60_000) {
             window.pop_front();
         }
@@ -204,7 +231,15 @@ impl State {
             ));
         }
         window.push_back(now_ms);
-        Ok(())
+        Ok(caller)
+    }
+
+    /// The app and the account behind a caller.
+    pub(crate) fn behind(&self, caller: &Caller) -> Result<(&App, &User), Refusal> {
+        let app = self.apps.get(&caller.client_key);
+        let user = self.users.get(&caller.user);
+        app.zip(user)
+            .ok_or_else(|| refuse("access_token_invalid", "The app or account is gone"))
     }
 
     /// Ends every token of this app for this person; says whether there was a live one.

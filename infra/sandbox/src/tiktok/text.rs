@@ -46,6 +46,14 @@ pub(crate) fn html(text: &str) -> String {
         .replace('\'', "&#39;")
 }
 
+/// A made-up address of a picture, signed and good for `seconds` from now.
+pub(crate) fn signed_image(name: &str, now_ms: i64, seconds: i64) -> String {
+    let expires = now_ms / 1000 + seconds;
+    format!(
+        "https://p16-sign.tiktokcdn.example/{name}.webp?x-expires={expires}&x-signature=invented"
+    )
+}
+
 /// Lowercase hexadecimal SHA-256: also TikTok's PKCE challenge (tiktok.md §1.2).
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())

@@ -9,11 +9,12 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::World;
+use super::app::App;
 use super::call::{Answer, Call, Endpoint, serve_now};
-use super::config::App;
+use super::choices::{RevokeBody, Rotation};
 use super::errors::{Refusal, refuse};
 use super::input::{self, Params};
-use super::settings::{RevokeBody, Rotation, Settings};
+use super::settings::Settings;
 use super::state::{Grant, State, Token, open_id};
 use super::text::{random, sha256_hex};
 use super::webhooks;
@@ -35,6 +36,7 @@ pub(crate) async fn token(
         match (endpoint, form.need("grant_type")?) {
             (Endpoint::TokenCode, _) => exchange(&mut state, &app, &form, now),
             (Endpoint::TokenRefresh, _) => refresh(&mut state, &app, &form, now),
+            (_, "client_credentials") => Ok(client_token(&mut state)),
             (_, other) => Err(refuse(
                 "unsupported_grant_type",
                 format!("grant_type {other} is not supported"),
@@ -180,7 +182,7 @@ fn refresh(state: &mut State, app: &App, form: &Params, now: i64) -> Result<Answ
         .ok_or_else(invalid)?;
     grant.token_calls += 1;
     grant.refresh[at].presented += 1;
-    if !grant.refresh[at].is_live(now) {
+    if app.refresh_always_fails || !grant.refresh[at].is_live(now) {
         return Err(invalid());
     }
     grant.generation += 1;
@@ -192,6 +194,14 @@ fn refresh(state: &mut State, app: &App, form: &Params, now: i64) -> Result<Answ
     let next = access_token(settings, grant.generation, id, now);
     grant.access.push(next);
     Ok(tokens(grant, now))
+}
+
+/// A token for the app itself (tiktok.md §1.6); neither display nor posting takes it.
+fn client_token(state: &mut State) -> Answer {
+    let token = format!("clt.{}{}", random(40), state.next());
+    state.client_tokens.push(token.clone());
+    let body = json!({ "access_token": token, "expires_in": 7200, "token_type": "Bearer" });
+    Answer::json(StatusCode::OK, &body).with_header(CACHE_CONTROL, "no-store")
 }
 
 impl State {

@@ -18,11 +18,12 @@ use serde_json::{Map, json};
 
 use super::World;
 use super::call::{Answer, Call, Endpoint, Mode, serve};
+use super::choices::ProgressHeader;
 use super::errors::refuse;
 use super::input::{self, Params};
+use super::probe::Probe;
 use super::processing;
 use super::publish::{Chunk, Publish, Source, Upload};
-use super::settings::ProgressHeader;
 use super::state::State;
 use crate::socket::Switch;
 
@@ -42,6 +43,7 @@ struct Ticket {
     start: u64,
     end: u64,
     hash: digest::Context,
+    probe: Probe,
     keep: bool,
 }
 
@@ -119,6 +121,7 @@ async fn take(world: Arc<World>, head: Head, mut body: Body, mode: Mode, switch:
         };
         count += data.len() as u64;
         ticket.hash.update(&data);
+        ticket.probe.update(&data);
         if ticket.keep {
             kept.extend_from_slice(&data);
         }
@@ -186,6 +189,7 @@ fn admit(state: &mut State, head: &Head, now: i64) -> Result<Ticket, Answer> {
         start,
         end,
         hash: upload.hash.clone(),
+        probe: upload.probe.clone(),
         keep: upload.kept.is_some(),
     })
 }
@@ -210,6 +214,7 @@ fn commit(world: &Arc<World>, ticket: Ticket, count: u64, kept: &[u8]) -> Answer
     }
     upload.received = ticket.end;
     upload.hash = ticket.hash;
+    upload.probe = ticket.probe;
     if let Some(bytes) = &mut upload.kept {
         bytes.extend_from_slice(kept);
     }

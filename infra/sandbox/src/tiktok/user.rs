@@ -1,4 +1,4 @@
-//! Who the person is (tiktok.md §3.1) and how they may post (§4.1).
+//! Who the person is (tiktok.md §3.1).
 
 use std::sync::Arc;
 
@@ -8,11 +8,20 @@ use serde_json::{Map, Value, json};
 
 use super::World;
 use super::call::{Call, Endpoint, serve_now};
-use super::config::User;
-use super::errors::{self, refuse};
+use super::errors::{self, Refusal, refuse};
 use super::input::{self, Params};
+use super::people::User;
 use super::state::Caller;
 use crate::socket::Switch;
+
+/// Life of a picture's address; the papers say only that it expires.
+const AVATAR_SECONDS: i64 = 6 * 3_600;
+
+/// What the person's videos add up to.
+struct Figures {
+    likes: i64,
+    videos: i64,
+}
 
 /// `GET /v2/user/info/?fields=…`.
 pub(crate) async fn info(
@@ -29,21 +38,18 @@ pub(crate) async fn info(
     serve_now(world, call, move |world| {
         let now = world.clock.now_ms();
         let mut state = world.state();
-        let caller = state.caller(bearer.as_deref(), now)?;
-        let limit = state.settings.user_info_per_minute;
-        state.limit(Endpoint::UserInfo, &caller.token, limit, now)?;
-        // The display side says `invalid_params`, in the plural (tiktok.md §2).
-        let fields = params
-            .get("fields")
-            .filter(|fields| !fields.is_empty())
-            .ok_or_else(|| refuse("invalid_params", "The fields parameter is required"))?;
-        let user = state
-            .users
-            .get(&caller.user)
-            .ok_or_else(|| refuse("access_token_invalid", "The account is gone"))?;
+        // Which scope is needed depends on the fields.
+        let caller = state.admit(Endpoint::UserInfo, bearer.as_deref(), &[], now)?;
+        let fields = fields(&params)?;
+        let (_, user) = state.behind(&caller)?;
+        let videos = state.public_videos(&caller.user);
+        let figures = Figures {
+            likes: videos.iter().map(|video| i64::from(video.like_count)).sum(),
+            videos: i64::try_from(videos.len()).unwrap_or(i64::MAX),
+        };
         let mut shown = Map::new();
-        for field in fields.split(',') {
-            let (scope, value) = read(user, &caller, field)
+        for field in &fields {
+            let (scope, value) = read(user, &caller, field, &figures, now)
                 .ok_or_else(|| refuse("invalid_params", format!("The field {field} is invalid")))?;
             if !caller.scopes.iter().any(|granted| granted == scope) {
                 return Err(refuse(
@@ -51,48 +57,21 @@ pub(crate) async fn info(
                     format!("The field {field} needs the scope {scope}"),
                 ));
             }
-            shown.insert(field.to_owned(), value);
+            shown.insert(field.clone(), value);
         }
         Ok(errors::ok(&json!({ "user": shown })))
     })
     .await
 }
 
-/// `POST /v2/post/publish/creator_info/query/`.
-pub(crate) async fn creator_info(
-    Shared(world): Shared<Arc<World>>,
-    ConnectInfo(switch): ConnectInfo<Switch>,
-    request: Request,
-) -> Response {
-    let bearer = input::bearer(request.headers());
-    let call = api_call(&world, Endpoint::CreatorInfo, &request, switch);
-    serve_now(world, call, move |world| {
-        let now = world.clock.now_ms();
-        let mut state = world.state();
-        let caller = state.caller(bearer.as_deref(), now)?;
-        caller.needs(&["video.publish"])?;
-        let limit = state.settings.creator_info_per_minute;
-        state.limit(Endpoint::CreatorInfo, &caller.token, limit, now)?;
-        let user = state
-            .users
-            .get(&caller.user)
-            .ok_or_else(|| refuse("access_token_invalid", "The account is gone"))?;
-        let longest = match user.max_video_post_duration_sec {
-            0 => 600,
-            seconds => seconds,
-        };
-        Ok(errors::ok(&json!({
-            "creator_avatar_url": avatar(user, 168),
-            "creator_username": user.username,
-            "creator_nickname": user.shown(),
-            "privacy_level_options": user.privacy_options(),
-            "comment_disabled": user.comment_disabled,
-            "duet_disabled": user.duet_disabled,
-            "stitch_disabled": user.stitch_disabled,
-            "max_video_post_duration_sec": longest,
-        })))
-    })
-    .await
+/// The names in the `fields` parameter.
+pub(crate) fn fields(params: &Params) -> Result<Vec<String>, Refusal> {
+    // The display side says `invalid_params`, in the plural (tiktok.md §2).
+    params
+        .get("fields")
+        .filter(|fields| !fields.is_empty())
+        .map(|fields| fields.split(',').map(str::to_owned).collect())
+        .ok_or_else(|| refuse("invalid_params", "The fields parameter is required"))
 }
 
 /// A call with a bearer token, whose owner goes to the log.
@@ -117,7 +96,14 @@ pub(crate) fn api_call(
 }
 
 /// The scope that a field needs, and its value; `None` for no field.
-fn read(user: &User, caller: &Caller, field: &str) -> Option<(&'static str, Value)> {
+fn read(
+    user: &User,
+    caller: &Caller,
+    field: &str,
+    figures: &Figures,
+    now: i64,
+) -> Option<(&'static str, Value)> {
+    let avatar = |size| json!(user.avatar(size, now, AVATAR_SECONDS));
     let scope = match field {
         "open_id" | "union_id" | "display_name" | "avatar_url" | "avatar_url_100"
         | "avatar_large_url" => "user.info.basic",
@@ -129,25 +115,18 @@ fn read(user: &User, caller: &Caller, field: &str) -> Option<(&'static str, Valu
         // The same at every app of a developer; here all apps are of one.
         "union_id" => json!(super::state::open_id("", &user.username)),
         "display_name" => json!(user.shown()),
-        "avatar_url" => json!(avatar(user, 168)),
-        "avatar_url_100" => json!(avatar(user, 100)),
-        "avatar_large_url" => json!(avatar(user, 1080)),
+        "avatar_url" => avatar(168),
+        "avatar_url_100" => avatar(100),
+        "avatar_large_url" => avatar(1080),
         "bio_description" => json!(user.bio_description),
         "profile_deep_link" => json!(format!("https://vm.tiktok.com/{}/", user.username)),
         "username" => json!(user.username),
         "is_verified" => json!(user.is_verified),
         "follower_count" => json!(user.follower_count),
         "following_count" => json!(user.following_count),
-        "likes_count" => json!(user.likes_count),
-        "video_count" => json!(user.video_count),
+        "likes_count" => json!(user.likes_count + figures.likes),
+        "video_count" => json!(user.video_count + figures.videos),
         _ => return None,
     };
     Some((scope, value))
-}
-
-fn avatar(user: &User, size: u32) -> String {
-    format!(
-        "https://p16-sign.tiktokcdn.example/{}~{size}.webp?x-expires=1767225600&x-signature=invented",
-        user.username
-    )
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::World;
+use super::publish::Publish;
 use super::text::sign;
 
 /// One webhook and what came of it.
@@ -22,6 +23,8 @@ pub(crate) struct Delivery {
     pub(crate) signature_age_seconds: i64,
     /// Signs with this instead of the app's secret.
     pub(crate) secret: Option<String>,
+    /// The delivery that is tried before this one.
+    pub(crate) after: Option<u64>,
     /// `pending`, `delivered`, `dropped` or `no_url`.
     pub(crate) state: &'static str,
     pub(crate) attempts: Vec<Attempt>,
@@ -56,37 +59,38 @@ pub(crate) struct Choice {
     pub(crate) create_time: Option<i64>,
     pub(crate) signature_age_seconds: i64,
     pub(crate) secret: Option<String>,
+    pub(crate) after: Option<u64>,
 }
 
 /// `authorization.removed` for one account.
 pub(crate) fn removed(world: &Arc<World>, client_key: &str, open_id: &str, reason: i64) {
-    let content = json!({ "reason": reason });
-    emit(
-        world,
-        client_key,
-        open_id,
-        "authorization.removed",
-        &content,
-    );
+    let content = json!({ "reason": reason }).to_string();
+    let event = "authorization.removed";
+    let choice = Choice::default();
+    send(world, client_key, Some(open_id), event, &content, choice);
 }
 
-/// Makes an event now and delivers it in the background.
+/// Makes an event of a publish now and delivers it in the background; the delivery's id.
 pub(crate) fn emit(
     world: &Arc<World>,
-    client_key: &str,
-    open_id: &str,
+    publish: &Publish,
     event: &str,
     content: &Value,
-) {
-    let content = content.to_string();
+    after: Option<u64>,
+) -> u64 {
+    let choice = Choice {
+        after,
+        ..Choice::default()
+    };
+    let (key, open_id) = (&publish.client_key, &publish.open_id);
     send(
         world,
-        client_key,
+        key,
         Some(open_id),
         event,
-        &content,
-        Choice::default(),
-    );
+        &content.to_string(),
+        choice,
+    )
 }
 
 /// Makes a delivery and starts it; its id.
@@ -123,6 +127,7 @@ pub(crate) fn send(
             first_ms: now,
             signature_age_seconds: choice.signature_age_seconds,
             secret: choice.secret,
+            after: choice.after,
             state: if has_url { "pending" } else { "no_url" },
             attempts: Vec::new(),
             next_ms: has_url.then_some(now),
@@ -137,6 +142,7 @@ pub(crate) fn send(
 
 /// Tries until it is delivered, or too old.
 async fn deliver(world: Arc<World>, id: u64) {
+    followed(&world, id).await;
     loop {
         unpaused(&world).await;
         if !is_pending(&world, id) {
@@ -202,6 +208,8 @@ pub(crate) async fn attempt(world: &World, id: u64) -> Option<Attempt> {
         delivery.next_ms = None;
     }
     delivery.attempts.push(done.clone());
+    drop(state);
+    world.changed.send_modify(|count| *count += 1);
     Some(done)
 }
 
@@ -246,6 +254,22 @@ async fn unpaused(world: &World) {
     let mut changed = world.changed.subscribe();
     while world.state().settings.webhooks_paused {
         if changed.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits until the delivery that comes first was tried, or never will be.
+async fn followed(world: &World, id: u64) {
+    let mut changed = world.changed.subscribe();
+    loop {
+        let waits = {
+            let state = world.state();
+            let before = state.deliveries.get(&id).and_then(|one| one.after);
+            let before = before.and_then(|before| state.deliveries.get(&before));
+            before.is_some_and(|before| before.state == "pending" && before.attempts.is_empty())
+        };
+        if !waits || changed.changed().await.is_err() {
             return;
         }
     }

@@ -213,3 +213,29 @@ async fn secrets_are_listed_and_reset_forgets_them() {
     assert_eq!(state["grants"], json!([]));
     assert_eq!(state["users"].as_array().unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn every_endpoint_of_posting_and_display_takes_faults() {
+    let rig = Rig::start().await;
+    let token = rig.access(KEY, "mara").await;
+    for (endpoint, path) in [
+        ("init", "/post/publish/video/init/"),
+        ("inbox_init", "/post/publish/inbox/video/init/"),
+        ("photo_init", "/post/publish/content/init/"),
+        ("creator_info", "/post/publish/creator_info/query/"),
+        ("status", "/post/publish/status/fetch/"),
+        ("cancel", "/post/publish/cancel/"),
+        ("video_list", "/video/list/"),
+        ("video_query", "/video/query/"),
+    ] {
+        rig.fault(json!({"endpoint": endpoint, "error": "internal_error"}))
+            .await;
+        let answer = rig.api(&token, path, &json!({}), 500).await;
+        assert_eq!(answer["error"]["code"], "internal_error", "{endpoint}");
+        let log = rig
+            .control(&format!("/requests?endpoint={endpoint}"), Value::Null)
+            .await;
+        assert_eq!(log["requests"][0]["fault"], true);
+        assert_eq!(log["requests"][0]["fields"]["user"], "mara");
+    }
+}

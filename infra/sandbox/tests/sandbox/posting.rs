@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{AUDITED, KEY, Rig, text};
+use crate::rig::{AUDITED, KEY, Rig, clip, text};
 
 const DIRECT: &str = "/video/init/";
 const INBOX: &str = "/inbox/video/init/";
@@ -13,7 +13,8 @@ fn file(size: u64, chunk: u64, count: u64) -> Value {
 }
 
 fn direct(privacy: &str) -> Value {
-    json!({"post_info": {"privacy_level": privacy, "title": "Soup"},
+    json!({"post_info": {"privacy_level": privacy, "title": "Soup",
+        "brand_content_toggle": false},
         "source_info": file(4_000_000, 4_000_000, 1)})
 }
 
@@ -98,9 +99,14 @@ async fn direct_posts_are_checked() {
         ),
         (with("title", json!(7)), 400, "invalid_param"),
         (with("disable_duet", json!("no")), 400, "invalid_param"),
+        (
+            with("brand_content_toggle", Value::Null),
+            400,
+            "invalid_param",
+        ),
         (json!({"source_info": file(1, 1, 1)}), 400, "invalid_param"),
         (
-            json!({"post_info": {"privacy_level": "SELF_ONLY"}}),
+            json!({"post_info": {"privacy_level": "SELF_ONLY", "brand_content_toggle": false}}),
             400,
             "invalid_param",
         ),
@@ -177,7 +183,7 @@ async fn scopes_and_limits() {
     assert_eq!(answer["error"]["code"], "rate_limit_exceeded");
     rig.advance(60).await;
     let (id, url) = &ids[0];
-    assert_eq!(rig.put(url, "bytes 0-8/9", vec![1; 9]).await.status(), 201);
+    assert_eq!(rig.put(url, "bytes 0-8/9", clip(9)).await.status(), 201);
     rig.publish(id, |one| one["status"] == "SEND_TO_USER_INBOX")
         .await;
     rig.post(&draft, INBOX, &body, 403).await;
@@ -226,7 +232,7 @@ async fn a_public_post_gets_its_id_after_moderation() {
     let data = rig.post(&token, DIRECT, &body, 200).await["data"].clone();
     let (id, url) = (text(&data["publish_id"]), text(&data["upload_url"]));
     assert!(id.starts_with("v_pub_file~v2-1.") && url.len() <= 256);
-    rig.put(&url, "bytes 0-8/9", vec![1; 9]).await;
+    rig.put(&url, "bytes 0-8/9", clip(9)).await;
     assert_eq!(rig.status(&token, &id).await["status"], "PROCESSING_UPLOAD");
     rig.control(&format!("/publishes/{id}/process"), json!({}))
         .await;
@@ -261,7 +267,7 @@ async fn failures_are_queued() {
         ("SEND_TO_USER_INBOX", Value::Null),
     ] {
         let (id, url) = rig.inbox(&token, 9, 9).await;
-        rig.put(&url, "bytes 0-8/9", vec![1; 9]).await;
+        rig.put(&url, "bytes 0-8/9", clip(9)).await;
         rig.publish(&id, |one| one["status"] == status).await;
         let seen = rig.status(&token, &id).await;
         assert_eq!(seen.get("fail_reason").cloned().unwrap_or_default(), reason);
@@ -300,7 +306,7 @@ async fn a_disconnected_account_fails_what_is_processed() {
     rig.settings(json!({"processing": "held"})).await;
     let token = rig.access(KEY, "mara").await;
     let (id, url) = rig.inbox(&token, 9, 9).await;
-    rig.put(&url, "bytes 0-8/9", vec![1; 9]).await;
+    rig.put(&url, "bytes 0-8/9", clip(9)).await;
     rig.control("/disconnect", json!({"client_key": KEY, "user": "mara"}))
         .await;
     rig.control(&format!("/publishes/{id}/process"), json!({}))

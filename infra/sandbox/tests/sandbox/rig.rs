@@ -35,6 +35,7 @@ impl Rig {
                 "http://localhost:3455/callback/".into(),
             ],
             verified_url_prefixes: vec!["https://media.example.com/a/".into()],
+            verified_domains: vec!["example.org".into()],
             ..App::new(key, SECRET)
         };
         let audited = App {
@@ -134,9 +135,15 @@ impl Rig {
 
     /// `POST` of JSON below `/open/v2/post/publish`.
     pub(crate) async fn post(&self, token: &str, path: &str, body: &Value, status: u16) -> Value {
+        self.api(token, &format!("/post/publish{path}"), body, status)
+            .await
+    }
+
+    /// `POST` of JSON below `/open/v2`.
+    pub(crate) async fn api(&self, token: &str, path: &str, body: &Value, status: u16) -> Value {
         let response = self
             .http
-            .post(self.url(&format!("/open/v2/post/publish{path}")))
+            .post(self.url(&format!("/open/v2{path}")))
             .header("Authorization", format!("Bearer {token}"))
             .header("Content-Type", "application/json; charset=UTF-8")
             .body(body.to_string())
@@ -144,6 +151,27 @@ impl Rig {
             .await
             .unwrap();
         read(response, status).await
+    }
+
+    /// Tokens for some scopes.
+    pub(crate) async fn scoped(&self, key: &str, user: &str, scopes: &[&str]) -> String {
+        let asked = json!({"client_key": key, "user": user, "scopes": scopes});
+        text(&self.control("/grants", asked).await["access_token"])
+    }
+
+    /// The status of a control call that may be refused.
+    pub(crate) async fn control_status(&self, path: &str, body: &Value) -> u16 {
+        let url = format!("{}{path}", self.sandbox.admin_url());
+        let answer = self.http.post(url).body(body.to_string()).send().await;
+        answer.unwrap().status().as_u16()
+    }
+
+    /// `GET /v2/user/info/` with these fields.
+    pub(crate) async fn user_info(&self, token: &str, fields: &str, status: u16) -> Value {
+        let url = self.url(&format!("/open/v2/user/info/?fields={fields}"));
+        let request = self.http.get(url);
+        let request = request.header("Authorization", format!("Bearer {token}"));
+        read(request.send().await.unwrap(), status).await
     }
 
     /// The status of a publish.
@@ -237,4 +265,11 @@ pub(crate) fn bytes(len: usize) -> Vec<u8> {
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     use aws_lc_rs::digest;
     data_encoding::HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
+}
+
+/// The first bytes of an MP4, filled up to `len`, which is at least 8.
+pub(crate) fn clip(len: usize) -> Vec<u8> {
+    let mut clip = bytes(len);
+    clip[..8].copy_from_slice(b"\0\0\0\x08ftyp");
+    clip
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::rig::{KEY, Rig, bytes, header, sha256};
+use crate::rig::{KEY, Rig, bytes, clip, header, sha256};
 
 const SIZE: u64 = 13_000_123;
 const CHUNK: u64 = 6_000_000;
@@ -69,7 +69,7 @@ async fn headers_are_strict() {
         ("", "bytes 0-8/9", 400),
     ];
     for (kind, range, status) in cases {
-        let mut put = rig.http.put(&url).body(vec![1; 9]);
+        let mut put = rig.http.put(&url).body(clip(9));
         for (name, value) in [("Content-Type", kind), ("Content-Range", range)] {
             if !value.is_empty() {
                 put = put.header(name, value);
@@ -78,12 +78,12 @@ async fn headers_are_strict() {
         let answer = put.send().await.unwrap();
         assert_eq!(answer.status(), status, "{kind} {range}");
     }
-    let other = rig.put(&format!("{url}x"), "bytes 0-8/9", vec![1; 9]).await;
+    let other = rig.put(&format!("{url}x"), "bytes 0-8/9", clip(9)).await;
     assert_eq!(other.status(), 404);
     // A bearer header is taken, and noted.
     let put = rig.http.put(&url).header("Authorization", "Bearer x");
     let put = put.header("Content-Type", "video/webm");
-    let put = put.header("Content-Range", "bytes 0-8/9").body(vec![1; 9]);
+    let put = put.header("Content-Range", "bytes 0-8/9").body(clip(9));
     assert_eq!(put.send().await.unwrap().status(), 201);
     let log = rig.control("/requests?endpoint=upload", json!(null)).await;
     let lines = log["requests"].as_array().unwrap();
@@ -97,7 +97,7 @@ async fn an_upload_url_lives_an_hour() {
     let token = rig.access(KEY, "mara").await;
     let (_, url) = rig.inbox(&token, 9, 9).await;
     rig.advance(3600).await;
-    let answer = rig.put(&url, "bytes 0-8/9", vec![1; 9]).await;
+    let answer = rig.put(&url, "bytes 0-8/9", clip(9)).await;
     assert_eq!(answer.status(), 403);
     rig.settings(json!({"upload_host": "upload.us.tiktokapis.com"}))
         .await;

@@ -11,20 +11,20 @@ use axum::routing::post;
 use sandbox::tiktok::sign;
 use serde_json::{Value, json};
 
-use crate::rig::{AUDITED, KEY, Rig, SECRET, text};
+use crate::rig::{AUDITED, KEY, Rig, SECRET, clip, text};
 
 /// A signature header and the raw body under it.
 type Got = (String, Vec<u8>);
 
 /// A receiver that answers from a list, then 200, and keeps what it got.
 #[derive(Clone, Default)]
-struct Receiver {
+pub(crate) struct Receiver {
     answers: Arc<Mutex<VecDeque<u16>>>,
     got: Arc<Mutex<Vec<Got>>>,
 }
 
 impl Receiver {
-    async fn start(rig: &Rig, key: &str, answers: &[u16]) -> Self {
+    pub(crate) async fn start(rig: &Rig, key: &str, answers: &[u16]) -> Self {
         let receiver = Self::default();
         receiver.answers.lock().unwrap().extend(answers);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -50,7 +50,7 @@ impl Receiver {
         (t, serde_json::from_slice(&raw).unwrap())
     }
 
-    fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         let count = self.got.lock().unwrap().len();
         (0..count)
             .map(|at| text(&self.got(at).1["event"]))
@@ -90,10 +90,11 @@ async fn a_public_direct_post_tells_its_story() {
     let receiver = Receiver::start(&rig, AUDITED, &[]).await;
     let grant = rig.grant(AUDITED, "joris").await;
     let token = text(&grant["access_token"]);
-    let body = json!({"post_info": {"privacy_level": "PUBLIC_TO_EVERYONE"}, "source_info":
+    let body = json!({"post_info": {"privacy_level": "PUBLIC_TO_EVERYONE",
+        "brand_content_toggle": false}, "source_info":
         {"source": "FILE_UPLOAD", "video_size": 9, "chunk_size": 9, "total_chunk_count": 1}});
     let data = rig.post(&token, "/video/init/", &body, 200).await["data"].clone();
-    rig.put(&text(&data["upload_url"]), "bytes 0-8/9", vec![1; 9])
+    rig.put(&text(&data["upload_url"]), "bytes 0-8/9", clip(9))
         .await;
     let id = text(&data["publish_id"]);
     rig.publish(&id, |one| one["posts"][0]["available"] == true)
@@ -129,7 +130,7 @@ async fn drafts_failures_and_disconnects() {
     rig.settings(json!({"processing": "held"})).await;
     let token = rig.access(KEY, "mara").await;
     let (draft, url) = rig.inbox(&token, 9, 9).await;
-    rig.put(&url, "bytes 0-8/9", vec![1; 9]).await;
+    rig.put(&url, "bytes 0-8/9", clip(9)).await;
     let (failed, _) = rig.inbox(&token, 9, 9).await;
     let steps = [
         (format!("/publishes/{draft}/process"), json!({})),
