@@ -4,7 +4,7 @@
 use lambda::Error;
 use lambda::sqs::{Message, Outcome};
 use platforms::Apps;
-use posts::{Fetcher, Runner, Work};
+use posts::{Fetcher, Runner, Slice, Work};
 
 /// What the handler needs.
 pub struct PublishWorker {
@@ -23,7 +23,14 @@ impl PublishWorker {
             Work::Fetch(wanted) => {
                 let slice = self.fetcher.run(&wanted, message.deadline).await?;
                 tracing::info!(media.id = %wanted.media_id, outcome = ?slice, "slice ended");
-                return Ok(Outcome::Done);
+                return Ok(match slice {
+                    // Nothing but this message wakes a file: should its holder have died, it must
+                    // come again once the lease is over.
+                    Slice::Held => Outcome::Retry {
+                        why: "another worker fetches the file".into(),
+                    },
+                    _ => Outcome::Done,
+                });
             }
         };
         let mut runner = self.runner.clone();

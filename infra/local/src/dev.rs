@@ -51,6 +51,19 @@ pub struct Dev {
     pub platforms: Platforms,
 }
 
+/// Where the media bucket is served to stand-ins that fetch files; a prefix that the sandbox's demo
+/// app has verified.
+pub const MEDIA_ORIGIN: &str = "https://media.passerelle.test";
+
+/// The address of the media bucket itself.
+pub fn media_bucket(stack: &Stack) -> Result<String> {
+    Ok(format!(
+        "{}/{}",
+        stack.aws_endpoint(),
+        stack.bucket("media")?
+    ))
+}
+
 impl Dev {
     /// Brings everything up.
     pub async fn start(options: DevOptions) -> Result<Self> {
@@ -86,17 +99,37 @@ impl Dev {
             let parameter = stack_options.parameters.entry("PublicBaseUrl".to_owned());
             parameter.or_insert(base);
         }
+        let media = stack_options.parameters.entry("MediaBaseUrl".to_owned());
+        media.or_insert_with(|| MEDIA_ORIGIN.to_owned());
         stack_options.binaries = binaries;
         stack_options.schedules = true;
         let stack = Stack::start_behind(cloud, door, stack_options).await?;
         stack
             .put_secret("PlatformsSecret", &json!(platforms.platforms))
             .await?;
-        Ok(Self {
+        let this = Self {
             stack,
             sandbox,
             platforms,
-        })
+        };
+        this.let_the_sandbox_fetch().await?;
+        Ok(this)
+    }
+
+    /// Tells the sandbox where the media origin is served on this machine.
+    async fn let_the_sandbox_fetch(&self) -> Result<()> {
+        let Some(sandbox) = &self.sandbox else {
+            return Ok(());
+        };
+        let bucket = media_bucket(&self.stack)?;
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        http.post(format!("{}/settings", sandbox.admin_url()))
+            .header("content-type", "application/json")
+            .body(json!({ "pull_origins": { MEDIA_ORIGIN: bucket } }).to_string())
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
     }
 
     /// Asks the API for a session as a product's backend would; gives its link.

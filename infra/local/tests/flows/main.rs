@@ -8,9 +8,13 @@ mod connect;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod links;
 #[cfg(test)]
 mod policies;
+#[cfg(test)]
+mod posting;
 #[cfg(test)]
 mod publish;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use local::{Fault, Rule, eventually};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::files::FileHost;
 use crate::world::{CLIENT_KEY, Item, SOON, USER, World, number, text};
 
 /// Lambda itself makes these calls for a function: its log, its event sources.
@@ -24,8 +25,11 @@ const BY_LAMBDA: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_is_allowed_is_needed() {
-    let world = World::new().await;
+    let host = FileHost::start().await;
+    host.serve("/page", b"<html>no film</html>");
+    let world = World::beside(&[("files.product.example", host.url())], |options| options).await;
     posting(&world).await;
+    fetching(&world).await;
     webhooks(&world).await;
     refreshing(&world).await;
     ending(&world).await;
@@ -79,6 +83,43 @@ async fn posting(world: &World) {
     world.settings(json!({ "webhooks_paused": false })).await;
     world.until_target(post, "published").await;
     ask(&world.user, Method::GET, "/v1/posts", None, 200).await;
+}
+
+/// A file at the product's address, which turns out to be none; and what may be chosen for a post.
+async fn fetching(world: &World) {
+    let url = json!({ "url": "https://files.product.example/page" });
+    let media = ask(&world.user, Method::POST, "/v1/media", Some(url), 201).await;
+    let path = format!("/v1/media/{}", media["id"].as_str().unwrap());
+    eventually("the end of the file", SOON, || async {
+        let get = world.user.call(Method::GET, &path, None, StatusCode::OK);
+        Ok((get.await?["status"] == "failed").then_some(()))
+    })
+    .await
+    .unwrap();
+    let connection = text(&world.connection_item(USER).await, "connection_id");
+    let path = format!("/v1/connections/{connection}/posting-choices");
+    ask(&world.user, Method::GET, &path, None, 200).await;
+    // A draft that the creator posts: its place among the open ones is given back by the webhook.
+    let media = world.user.upload(&world.file(40_000)).await.unwrap();
+    let inbox = json!({ "mode": "inbox" });
+    let draft = world.post(&connection, &media, inbox).await;
+    let draft = draft["id"].as_str().unwrap();
+    world.until_target(draft, "inbox").await;
+    let publishes = world.publishes().await;
+    let inbox = |one: &&Value| one["answer"]["status"] == "SEND_TO_USER_INBOX";
+    let publish = publishes.iter().find(inbox).unwrap();
+    let path = format!(
+        "/publishes/{}/post",
+        publish["publish_id"].as_str().unwrap()
+    );
+    world.control(Method::POST, &path, json!({})).await;
+    called(
+        world,
+        "webhook-worker",
+        "dynamodb:UpdateItem",
+        "LimitsTable",
+    )
+    .await;
 }
 
 // ---- deliveries of every size and meaning

@@ -52,6 +52,14 @@ impl World {
 
     /// A world whose stack is deployed with other options.
     pub(crate) async fn with(change: impl FnOnce(StackOptions) -> StackOptions) -> Self {
+        Self::beside(&[], change).await
+    }
+
+    /// The same beside further hosts, each with the loopback address at which it is found.
+    pub(crate) async fn beside(
+        hosts: &[(&str, &str)],
+        change: impl FnOnce(StackOptions) -> StackOptions,
+    ) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let cloud = cloud().await;
@@ -61,12 +69,17 @@ impl World {
         config.tiktok.apps[0].webhook_url = Some(format!("{url}/webhooks/tiktok"));
         config.tiktok.apps[0].audited = true;
         let sandbox = Sandbox::start(config).await.unwrap();
-        let overrides = json!(sandbox.host_overrides()).to_string();
+        let mut overrides = json!(sandbox.host_overrides());
+        for (host, base) in hosts {
+            overrides[*host] = json!(base);
+        }
+        let overrides = overrides.to_string();
         // Small times: leases and retries that take minutes in production take seconds here.
         let name = format!("flow-{}-{number}", std::process::id());
         let options = StackOptions::new(&name)
             .env("HOST_OVERRIDES", &overrides)
             .parameter("ReturnToOrigins", "https://product.example")
+            .parameter("MediaBaseUrl", local::dev::MEDIA_ORIGIN)
             .parameter("PublishLeaseSeconds", "4")
             .parameter("SweepLateSeconds", "1")
             .parameter("DeliveryLeaseSeconds", "2")
@@ -98,6 +111,10 @@ impl World {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
         };
         world.configure(json!({})).await;
+        let bucket = local::dev::media_bucket(&world.stack).unwrap();
+        world
+            .settings(json!({ "pull_origins": { local::dev::MEDIA_ORIGIN: bucket } }))
+            .await;
         world
     }
 
@@ -297,6 +314,21 @@ impl World {
         }
         update
             .update_expression(format!("SET {}", sets.join(", ")))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// Lets a target's time come.
+    pub(crate) async fn target_due(&self, row: &Item) {
+        let client = self.stack.clients().dynamodb;
+        client
+            .update_item()
+            .table_name(self.stack.table("targets").unwrap())
+            .key("post_id", row["post_id"].clone())
+            .key("target_id", row["target_id"].clone())
+            .update_expression("SET due_at = :past")
+            .expression_attribute_values(":past", AttributeValue::N("1".to_owned()))
             .send()
             .await
             .unwrap();
