@@ -242,7 +242,7 @@ fn back(asked: &Asked, query: &[(&str, &str)]) -> Answer {
 
 /// Whether this person once granted all of it, so that the consent page may be skipped.
 fn is_known(world: &World, asked: &Asked, user: &str) -> bool {
-    world.state().grants.iter().any(|grant| {
+    let known = world.state().grants.iter().any(|grant| {
         grant.client_key == asked.app.client_key
             && grant.user == user
             && grant.removed_reason.is_none()
@@ -250,7 +250,8 @@ fn is_known(world: &World, asked: &Asked, user: &str) -> bool {
                 .scopes
                 .iter()
                 .all(|scope| grant.scopes.contains(scope))
-    })
+    });
+    known && asked.app.admits(user)
 }
 
 fn cookie(headers: &HeaderMap) -> Option<String> {

@@ -91,11 +91,20 @@ async fn a_sandbox_app_knows_its_target_users_and_no_public_post() {
         let answer = rig.post(&token, "/video/init/", &body, status).await;
         assert_eq!(answer["error"]["code"], code, "{private} {privacy}");
     }
+    // Somebody who has agreed before is not asked again, while a target user.
+    let skip = format!("{page}&disable_auto_auth=0");
+    let visit = async || {
+        let visit = rig.http.get(rig.url(&skip));
+        let visit = visit.header("Cookie", "tiktok_session=mara").send().await;
+        visit.unwrap().status().as_u16()
+    };
+    assert_eq!(visit().await, 302);
     // A sandbox without target users lets nobody in.
     rig.control(&format!("/apps/{key}"), json!({"target_users": []}))
         .await;
     let asked = json!({"client_key": key, "user": "mara"});
     assert_eq!(rig.control_status("/grants", &asked).await, 400);
+    assert_eq!(visit().await, 200, "the consent page, with nobody on it");
 }
 
 #[tokio::test]

@@ -234,3 +234,38 @@ async fn a_ban_meets_what_is_processed() {
     let seen = rig.status(&token, &id).await;
     assert_eq!(seen["fail_reason"], "spam_risk_user_banned_from_posting");
 }
+
+#[tokio::test]
+async fn the_second_news_waits_for_a_try_of_the_first() {
+    let rig = Rig::start().await;
+    let receiver = crate::webhooks::Receiver::start(&rig, AUDITED, &[]).await;
+    *receiver.held.lock().unwrap() = "post.publish.publicly_available".into();
+    rig.settings(
+        json!({"webhook_order": "available_first", "processing_ms": 0,
+        "moderation_ms": 0}),
+    )
+    .await;
+    let token = rig.access(AUDITED, "joris").await;
+    sent(&rig, &token, "/video/init/", "PUBLIC_TO_EVERYONE").await;
+    rig.until("/webhooks", |seen| {
+        seen["deliveries"].as_array().unwrap().len() == 2
+    })
+    .await;
+    // An event made later than both is through before the second.
+    let other = json!({"client_key": AUDITED, "event": "authorization.removed", "user": "mara",
+        "content": {"reason": 3}});
+    rig.control("/webhooks/send", other).await;
+    let seen = rig
+        .until("/webhooks", |seen| {
+            seen["deliveries"][2]["state"] == "delivered"
+        })
+        .await;
+    assert_eq!(seen["deliveries"][1]["event"], "post.publish.complete");
+    assert_eq!(seen["deliveries"][1]["attempts"], json!([]));
+    receiver.release.notify_one();
+    rig.until("/webhooks", |seen| {
+        seen["deliveries"][1]["state"] == "delivered"
+    })
+    .await;
+    assert_eq!(receiver.events().last().unwrap(), "post.publish.complete");
+}

@@ -21,6 +21,9 @@ type Got = (String, Vec<u8>);
 pub(crate) struct Receiver {
     answers: Arc<Mutex<VecDeque<u16>>>,
     got: Arc<Mutex<Vec<Got>>>,
+    /// The event that is answered only after a release.
+    pub(crate) held: Arc<Mutex<String>>,
+    pub(crate) release: Arc<tokio::sync::Notify>,
 }
 
 impl Receiver {
@@ -66,6 +69,10 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, raw: Byte
         .unwrap_or_default()
         .to_owned();
     receiver.got.lock().unwrap().push((signature, raw.to_vec()));
+    let held = receiver.held.lock().unwrap().clone();
+    if !held.is_empty() && String::from_utf8_lossy(&raw).contains(&held) {
+        receiver.release.notified().await;
+    }
     let answer = receiver.answers.lock().unwrap().pop_front();
     StatusCode::from_u16(answer.unwrap_or(200)).unwrap()
 }
