@@ -7,6 +7,9 @@
 
 use std::time::Duration;
 
+use domain::metric::{
+    Metric, REFRESH_DEAD, REFRESH_LATER, REFRESH_OUR_FAULT, REFRESHED, ROTATION_LOST,
+};
 use domain::{
     ConnectionId, Event, EventId, EventKind, Fault, FaultKind, Holder, Platform, ReauthReason,
     Timestamp, TokenBundle, UserId,
@@ -153,13 +156,18 @@ impl Tokens {
             holder: &holder,
             policy,
         };
-        if let Some(lost_at) = spent_beyond_grace(&at, &policy, self.now()) {
-            let fault = Fault::new(FaultKind::ReauthNeeded).until(lost_at);
-            return self
-                .give_up(&held, ReauthReason::RotationLost, &fault)
-                .await;
+        let ended = match spent_beyond_grace(&at, &policy, self.now()) {
+            Some(lost_at) => {
+                let fault = Fault::new(FaultKind::ReauthNeeded).until(lost_at);
+                self.give_up(&held, ReauthReason::RotationLost, &fault)
+                    .await
+            }
+            None => self.ask_and_commit(&held, refresh, app).await,
+        };
+        if let Some(metric) = metric(&ended) {
+            self.meter().count(metric, platform.into());
         }
-        self.ask_and_commit(&held, refresh, app).await
+        ended
     }
 
     async fn take_lease(
@@ -461,6 +469,23 @@ impl Tokens {
             at: self.now(),
             detail,
         }
+    }
+}
+
+/// What a refresh that had the lease counts as; one that another overtook counts as nothing.
+fn metric(ended: &Result<Refreshed, TokensError>) -> Option<&'static Metric> {
+    match ended {
+        Ok(Refreshed::Fresh(_)) => Some(&REFRESHED),
+        Ok(Refreshed::GaveUp(ReauthReason::RotationLost)) => Some(&ROTATION_LOST),
+        Ok(Refreshed::GaveUp(_)) => Some(&REFRESH_DEAD),
+        Ok(Refreshed::Later { fault, .. })
+            if fault.kind.concerns_app() || fault.kind == FaultKind::OurBug =>
+        {
+            Some(&REFRESH_OUR_FAULT)
+        }
+        Ok(Refreshed::Later { .. }) => Some(&REFRESH_LATER),
+        Ok(Refreshed::Held | Refreshed::Moved(_) | Refreshed::Absent) => None,
+        Err(_) => Some(&REFRESH_OUR_FAULT),
     }
 }
 
