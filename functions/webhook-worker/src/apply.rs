@@ -102,7 +102,7 @@ impl WebhookWorker {
     ) -> Result<Applied, Error> {
         let now = self.tokens.clock().now();
         let mut transaction = Transaction::new(self.attempt());
-        let mut woken = Vec::new();
+        let (mut woken, mut changed) = (Vec::new(), Vec::new());
         for target in targets {
             match told(target, news, now) {
                 Told::Nothing => {}
@@ -114,6 +114,7 @@ impl WebhookWorker {
                     if let Some(event) = &change.event {
                         transaction = self.events.tell(transaction, event)?;
                     }
+                    changed.push((target, change.progress.status));
                     if change.wake {
                         woken.push(target);
                     }
@@ -126,6 +127,9 @@ impl WebhookWorker {
         if transaction.run(self.deliveries.client()).await? != Transacted::Done {
             // A target moved on since it was read: the next try sees where to.
             return Ok(Applied::Busy);
+        }
+        for (target, status) in changed {
+            posts::settled(self.tokens.meter(), target, status, now);
         }
         for target in woken {
             self.publish.wake_after(target).await;

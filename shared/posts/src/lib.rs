@@ -15,6 +15,7 @@ mod create;
 mod decide;
 mod error;
 mod events;
+mod figures;
 mod files;
 mod media;
 mod plan;
@@ -27,6 +28,7 @@ mod view;
 
 pub use create::{Composer, MAX_MEDIA, MAX_TARGETS, MAX_TEXT_BYTES, NewPost, NewTarget};
 pub use error::{PostsError, RunError};
+pub use figures::settled;
 pub use files::{Files, FilesError};
 pub use media::{MAX_MEDIA_BYTES, NewMedia, PartList, SentPart, Uploads};
 pub use queue::{Message, PublishQueue, QueueError};

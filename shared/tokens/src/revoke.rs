@@ -270,8 +270,7 @@ impl Tokens {
         let parts = self.parts();
         tracing::info!(platform = %row.platform, outcome = outcome.as_str(), "revocation settled");
         if outcome == Revocation::Failed {
-            self.meter()
-                .count(&REVOCATIONS_FAILED, row.platform.into());
+            self.meter().count(&REVOCATIONS_FAILED, row.platform.into());
         }
         Ok(parts
             .revocations

@@ -172,7 +172,9 @@ mod tests {
         assert_eq!(complaint("2", "7"), None);
         for (http, lease) in [("10", "30"), ("30", "9"), ("0", "0")] {
             let told = complaint(http, lease).unwrap();
-            let wanted = format!("is {http} s, but must be under a third of REFRESH_LEASE_SECONDS, which is {lease} s");
+            let wanted = format!(
+                "is {http} s, but must be under a third of REFRESH_LEASE_SECONDS, which is {lease} s"
+            );
             assert!(told.contains(&wanted), "{told}");
         }
     }
