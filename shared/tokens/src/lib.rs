@@ -13,6 +13,7 @@ mod connect;
 mod disconnect;
 mod due;
 mod error;
+mod figures;
 mod message;
 mod refresh;
 mod rescue;

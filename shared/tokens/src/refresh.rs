@@ -7,9 +7,6 @@
 
 use std::time::Duration;
 
-use domain::metric::{
-    Metric, REFRESH_DEAD, REFRESH_LATER, REFRESH_OUR_FAULT, REFRESHED, ROTATION_LOST,
-};
 use domain::{
     ConnectionId, Event, EventId, EventKind, Fault, FaultKind, Holder, Platform, ReauthReason,
     Timestamp, TokenBundle, UserId,
@@ -22,6 +19,7 @@ use transport::NoAnswer;
 use vault::SealingKey;
 
 use crate::due::Life;
+use crate::figures;
 use crate::message::{RefreshMessage, SeenDue};
 use crate::{Tokens, TokensError, backoff};
 
@@ -164,9 +162,7 @@ impl Tokens {
             }
             None => self.ask_and_commit(&held, refresh, app).await,
         };
-        if let Some(metric) = metric(&ended) {
-            self.meter().count(metric, platform.into());
-        }
+        figures::tell(self.meter(), platform, &ended);
         ended
     }
 
@@ -469,23 +465,6 @@ impl Tokens {
             at: self.now(),
             detail,
         }
-    }
-}
-
-/// What a refresh that had the lease counts as; one that another overtook counts as nothing.
-fn metric(ended: &Result<Refreshed, TokensError>) -> Option<&'static Metric> {
-    match ended {
-        Ok(Refreshed::Fresh(_)) => Some(&REFRESHED),
-        Ok(Refreshed::GaveUp(ReauthReason::RotationLost)) => Some(&ROTATION_LOST),
-        Ok(Refreshed::GaveUp(_)) => Some(&REFRESH_DEAD),
-        Ok(Refreshed::Later { fault, .. })
-            if fault.kind.concerns_app() || fault.kind == FaultKind::OurBug =>
-        {
-            Some(&REFRESH_OUR_FAULT)
-        }
-        Ok(Refreshed::Later { .. }) => Some(&REFRESH_LATER),
-        Ok(Refreshed::Held | Refreshed::Moved(_) | Refreshed::Absent) => None,
-        Err(_) => Some(&REFRESH_OUR_FAULT),
     }
 }
 

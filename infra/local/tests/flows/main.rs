@@ -10,6 +10,8 @@ mod disconnect;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod publish;
