@@ -1,6 +1,6 @@
 //! Samples of connections: together they are the table, and none is larger than asked.
 
-use domain::ConnectionStatus;
+use domain::{ConnectionStatus, Timestamp};
 use store::connections::{Confirmed, Standing};
 
 use crate::ground::{Desk, at, user};
@@ -12,8 +12,8 @@ async fn the_segments_are_the_table_each_connection_once() {
     let desk = Desk::of("token-refresh", "census");
     let mut instants = Vec::new();
     for number in 0..12 {
-        // Other tests' connections change at other instants.
-        let now = at(7_777_000 + number);
+        // Other tests' connections change at whole seconds.
+        let now = Timestamp::from_millis(at(60).millis() + 1 + number);
         let flow = desk.granted(&user(&format!("census-{number}"))).await;
         let done = desk.confirm(&flow, 0, now, desk.attempt()).await;
         assert_eq!(done, Confirmed::Done);
