@@ -57,9 +57,11 @@ impl OauthCallback {
                 .await
                 .map_err(Problem::unavailable)?;
             tracing::info!(flow.id = %flow.flow_id, platform = %platform, "the creator cancelled");
-            return Ok(self
-                .leave(&flow, &[("error", Trouble::Cancelled.code())])
-                .unwrap_or_else(|| self.stop(request, Some(&flow), Trouble::Cancelled)));
+            let left = self.leave(&flow, &[("error", Trouble::Cancelled.code())]);
+            if left.is_some() {
+                self.ended(Some(platform), Trouble::Cancelled.code());
+            }
+            return Ok(left.unwrap_or_else(|| self.stop(request, Some(&flow), Trouble::Cancelled)));
         }
         let confirmed = self
             .tokens
@@ -74,6 +76,7 @@ impl OauthCallback {
                     platform = %platform,
                     "connected"
                 );
+                self.ended(Some(platform), "connected");
                 Ok(self.to_result(&flow, &connection.connection_id))
             }
             Err(ConfirmError::FlowOver) => {

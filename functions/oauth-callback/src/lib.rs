@@ -11,7 +11,8 @@ mod confirm;
 use std::time::Duration;
 
 use browser::{locale_of, trouble};
-use domain::Platform;
+use domain::metric::FLOWS;
+use domain::{Labels, Platform};
 use http::Method;
 use lambda::{Answer, Request, Response};
 use pages::Trouble;
@@ -40,15 +41,27 @@ impl OauthCallback {
             return Ok(self.stop(&request, None, Trouble::NotFound));
         };
         let confirm = request.path().ends_with("/confirm");
-        match (confirm, request.method() == Method::POST) {
+        let answer = match (confirm, request.method() == Method::POST) {
             (false, _) => self.back(apps, platform, &request).await,
             (true, false) => self.show_confirm(platform, &request).await,
             (true, true) => self.confirm(platform, &request).await,
+        };
+        if answer.is_err() {
+            self.ended(Some(platform), Trouble::Internal.code());
         }
+        answer
+    }
+
+    /// Counts the end of an attempt, or of what was meant to be one.
+    fn ended(&self, platform: Option<Platform>, outcome: &str) {
+        let about = platform.map_or(Labels::NONE, Labels::from);
+        self.tokens.meter().count(&FLOWS, about.outcome(outcome));
     }
 
     /// The page for what stopped the creator; the way back leads to where the flow came from.
     fn stop(&self, request: &Request, flow: Option<&Flow>, why: Trouble) -> Response {
+        let platform = request.path_parameter::<Platform>("platform").ok();
+        self.ended(platform, why.code());
         let locale = locale_of(request, flow.and_then(|flow| flow.locale.as_deref()));
         let back = flow.and_then(|flow| flow.return_to.as_deref());
         let back = back.map(|back| browser::with_result(back, &[("error", why.code())]));

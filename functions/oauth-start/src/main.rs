@@ -11,12 +11,13 @@ use wiring::Wiring;
 fn main() -> ExitCode {
     lambda::start(async |env| {
         let wiring = Wiring::new(&env);
+        let product = env.text(&var::PRODUCT_NAME);
         let start = OauthStart {
             sessions: Sessions::new(wiring.dynamodb(), env.text(&var::TABLE_SESSIONS)),
             flows: Flows::new(wiring.dynamodb(), env.text(&var::TABLE_FLOWS)),
             vault: wiring.vault(&env),
             overrides: wiring.overrides(&env),
-            product: env.text(&var::PRODUCT_NAME),
+            product: product.clone(),
             public_base: env.url(&var::PUBLIC_BASE_URL),
             flow_life: env.seconds(&var::FLOW_SECONDS),
             clock: wiring.clock.clone(),
@@ -25,9 +26,12 @@ fn main() -> ExitCode {
         let apps = wiring.apps(&env);
         let start = Arc::new(env.finish(start)?);
         let apps = Arc::new(apps.load().await?);
-        lambda::http::serve(move |request| {
+        let handler = move |request| {
             let (start, apps) = (start.clone(), apps.clone());
             async move { start.handle(&*apps.get().await, request).await }
+        };
+        lambda::http::serve_pages(handler, move |language, problem| {
+            browser::problem(language, &product, problem)
         })
         .await
     })

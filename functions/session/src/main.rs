@@ -11,17 +11,21 @@ use wiring::Wiring;
 fn main() -> ExitCode {
     lambda::start(async |env| {
         let wiring = Wiring::new(&env);
+        let product = env.text(&var::PRODUCT_NAME);
         let session = Session {
             sessions: Sessions::new(wiring.dynamodb(), env.text(&var::TABLE_SESSIONS)),
             overrides: wiring.overrides(&env),
-            product: env.text(&var::PRODUCT_NAME),
+            product: product.clone(),
             clock: wiring.clock,
             entropy: wiring.entropy,
         };
         let session = Arc::new(env.finish(session)?);
-        lambda::http::serve(move |request| {
+        let handler = move |request| {
             let session = session.clone();
             async move { session.handle(request).await }
+        };
+        lambda::http::serve_pages(handler, move |language, problem| {
+            browser::problem(language, &product, problem)
         })
         .await
     })

@@ -1,7 +1,8 @@
 //! Every minute: ends flows that nobody confirmed, tries revocations that are owed, wakes targets
 //! whose time has come or whose worker died. Each shard of each index fails by itself.
 
-use domain::{FlowId, Timestamp};
+use domain::metric::FLOWS;
+use domain::{FlowId, Labels, Timestamp};
 use lambda::Error;
 use lambda::schedule::Tick;
 use platforms::Apps;
@@ -74,6 +75,8 @@ impl Sweeper {
         };
         if self.tokens.abandon(&flow).await? {
             tracing::info!(flow.id = %id, platform = %flow.platform, "unconfirmed flow ended");
+            let labels = Labels::from(flow.platform).outcome("unconfirmed");
+            self.tokens.meter().count(&FLOWS, labels);
         }
         Ok(())
     }

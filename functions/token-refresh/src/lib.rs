@@ -1,14 +1,18 @@
 //! Every minute: finds the connections that are due and queues one message for each. It calls no
-//! platform and opens no token. A connection queued twice costs one refused lease.
+//! platform and opens no token. A connection queued twice costs one refused lease. It also tells the
+//! figures that somebody must tell each minute.
+
+mod census;
 
 use std::sync::Arc;
 
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
-use domain::{Clock, Platform};
+use domain::metric::{BREAKER_OPEN, REFRESH_LATENESS, REFRESHES_DUE};
+use domain::{Clock, Labels, Meter, Platform, Timestamp};
 use lambda::Error;
 use lambda::schedule::Tick;
 use store::connections::DueConnection;
-use store::{Connections, Platforms};
+use store::{Connections, Platforms, StoreError};
 use tokens::{RefreshMessage, SeenDue};
 
 /// How many are taken from one shard in one run; the rest is as due a minute later.
@@ -30,19 +34,29 @@ pub struct TokenRefresh {
     pub queue: String,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Where figures go.
+    pub meter: Arc<dyn Meter>,
+}
+
+/// What was found due.
+#[derive(Clone, Copy, Debug, Default)]
+struct Due {
+    found: usize,
+    queued: usize,
+    oldest: Option<Timestamp>,
 }
 
 impl TokenRefresh {
     /// One run.
     pub async fn handle(&self, tick: &Tick) -> Result<(), Error> {
-        let mut queued = 0;
+        let mut all = Due::default();
         let resting = self.resting().await?;
         // Another shard comes first in each minute: what one run does not reach, the next one does.
         let first = self.clock.now().secs() / 60;
         for place in 0..store::due::SHARDS {
             let shard = store::due::turn(first, place);
             match self.shard(&shard, &resting, tick).await {
-                Ok(count) => queued += count,
+                Ok(due) => all = all.and(due),
                 // One shard's trouble is not the others'.
                 Err(error) => {
                     let error = lambda::logging::chain(&*error).to_string();
@@ -50,17 +64,45 @@ impl TokenRefresh {
                 }
             }
         }
-        tracing::info!(queued, "due connections queued");
+        tracing::info!(queued = all.queued, "due connections queued");
+        let now = self.clock.now();
+        let late = all
+            .oldest
+            .map_or(0.0, |due_at| now.since(due_at).as_secs_f64());
+        self.meter.put(
+            &[
+                (&REFRESHES_DUE, all.found as f64),
+                (&REFRESH_LATENESS, late),
+            ],
+            Labels::NONE,
+        );
+        if now < tick.deadline.plus_secs(-RESERVE_SECONDS)
+            && let Err(error) = self.count().await
+        {
+            // A figure less; nothing else suffers.
+            tracing::warn!(error = %error, "connections were not counted");
+        }
         Ok(())
     }
 
-    async fn shard(&self, shard: &str, resting: &[Platform], tick: &Tick) -> Result<usize, Error> {
+    /// Tells how a sample of all connections fares.
+    async fn count(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let size = self.connections.size().await?;
+        let (segment, segments) = census::turn(size, now.secs() / 60);
+        let sample = self.connections.sample(segment, segments, census::MOST);
+        census::tell(&sample.await?, now, &*self.meter);
+        Ok(())
+    }
+
+    async fn shard(&self, shard: &str, resting: &[Platform], tick: &Tick) -> Result<Due, Error> {
         let now = self.clock.now();
         let due = self
             .connections
             .due(shard, now, MOST_PER_SHARD, resting)
             .await?;
         let mut queued = 0;
+        let (found, oldest) = (due.len(), due.first().map(|row| row.due_at));
         for batch in due.chunks(BATCH) {
             if self.clock.now() >= tick.deadline.plus_secs(-RESERVE_SECONDS) {
                 tracing::warn!(shard, queued, "not all due connections were queued in time");
@@ -68,16 +110,23 @@ impl TokenRefresh {
             }
             queued += self.send(batch).await?;
         }
-        Ok(queued)
+        Ok(Due {
+            found,
+            queued,
+            oldest,
+        })
     }
 
     /// Platforms that refuse our app just now: asking them is of no use, and the connections stay due.
     async fn resting(&self) -> Result<Vec<Platform>, Error> {
         let mut resting = Vec::new();
         for platform in Platform::ALL {
-            if self.platforms.breaker(*platform).await?.open_until > self.clock.now() {
+            let open = self.platforms.breaker(*platform).await?.open_until > self.clock.now();
+            if open {
                 resting.push(*platform);
             }
+            let told = f64::from(u8::from(open));
+            self.meter.put(&[(&BREAKER_OPEN, told)], (*platform).into());
         }
         Ok(resting)
     }
@@ -114,5 +163,15 @@ impl TokenRefresh {
             );
         }
         Ok(answer.successful().len())
+    }
+}
+
+impl Due {
+    fn and(self, other: Self) -> Self {
+        Self {
+            found: self.found + other.found,
+            queued: self.queued + other.queued,
+            oldest: self.oldest.into_iter().chain(other.oldest).min(),
+        }
     }
 }

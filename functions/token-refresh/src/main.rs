@@ -16,6 +16,7 @@ fn main() -> ExitCode {
             sqs: wiring.sqs(),
             queue: env.text(&var::QUEUE_REFRESH),
             clock: wiring.clock,
+            meter: wiring.meter,
         };
         let refresh = env.finish(refresh)?;
         lambda::schedule::serve(async |tick| refresh.handle(&tick).await).await

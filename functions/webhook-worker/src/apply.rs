@@ -102,8 +102,7 @@ impl WebhookWorker {
     ) -> Result<Applied, Error> {
         let now = self.tokens.clock().now();
         let mut transaction = Transaction::new(self.attempt());
-        let mut woken = Vec::new();
-        let mut moved = Vec::new();
+        let (mut woken, mut changed) = (Vec::new(), Vec::new());
         for target in targets {
             match told(target, news, now) {
                 Told::Nothing => {}
@@ -115,10 +114,10 @@ impl WebhookWorker {
                     if let Some(event) = &change.event {
                         transaction = self.events.tell(transaction, event)?;
                     }
+                    changed.push((target, change.progress.status));
                     if change.wake {
                         woken.push(target);
                     }
-                    moved.push((target, change.progress.status));
                 }
             }
         }
@@ -129,7 +128,8 @@ impl WebhookWorker {
             // A target moved on since it was read: the next try sees where to.
             return Ok(Applied::Busy);
         }
-        for (target, status) in moved {
+        for (target, status) in changed {
+            posts::settled(self.tokens.meter(), target, status, now);
             release_open(&self.limiter, target, status).await;
         }
         for target in woken {

@@ -11,6 +11,7 @@ mod bodies;
 use std::borrow::Cow;
 use std::time::Duration;
 
+use domain::metric::{DELIVERIES_ORPHANED, DELIVERY_MILLISECONDS, DELIVERY_PLATFORM_MILLISECONDS};
 use domain::{AttemptId, Delivery, DeliveryId, Holder, ReceivedWebhook, Timestamp, WebhookMessage};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lambda::Error;
@@ -50,17 +51,31 @@ pub struct WebhookWorker {
 
 /// How one delivery ended here.
 enum Ended {
-    /// Its effect stands, now or before, or it is an orphan.
+    /// Its effect stands by this worker.
+    Applied,
+    /// Its effect stood before, or it is an orphan.
     Settled,
     /// It must come again.
     Again(&'static str),
+}
+
+/// Where a delivery comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whence {
+    /// The platform sent it just now.
+    Platform,
+    /// An operator has it applied again: its age says nothing.
+    Replay,
 }
 
 impl WebhookWorker {
     /// One message.
     pub async fn handle(&self, message: &Message) -> Result<Outcome, Error> {
         match message.json::<WebhookMessage>()? {
-            WebhookMessage::Received(received) => self.received(received, message.sent_at).await,
+            WebhookMessage::Received(received) => {
+                self.received(received, message.sent_at, Whence::Platform)
+                    .await
+            }
             WebhookMessage::Replay { delivery_id } => {
                 self.replay(&delivery_id, message.sent_at).await
             }
@@ -71,14 +86,17 @@ impl WebhookWorker {
         &self,
         received: ReceivedWebhook,
         since: Timestamp,
+        whence: Whence,
     ) -> Result<Outcome, Error> {
         let raw = self.bodies.of(&received).await?;
         let hooks = platforms::webhook(received.platform).ok_or("no webhooks on this platform")?;
         let deliveries = hooks.read(&headers(&received.headers), &raw)?;
         let mut again = None;
         for delivery in &deliveries {
-            if let Ended::Again(why) = self.one(&received, &raw, delivery, since).await? {
-                again = Some(why);
+            match self.one(&received, &raw, delivery, since).await? {
+                Ended::Again(why) => again = Some(why),
+                Ended::Applied if whence == Whence::Platform => self.tell_lag(&received, delivery),
+                Ended::Applied | Ended::Settled => {}
             }
         }
         Ok(match again {
@@ -109,7 +127,19 @@ impl WebhookWorker {
             body: raw.body,
             object_key: raw.object_key,
         };
-        self.received(received, since).await
+        self.received(received, since, Whence::Replay).await
+    }
+
+    /// How late a delivery was applied, and how late it came.
+    fn tell_lag(&self, received: &ReceivedWebhook, delivery: &Delivery) {
+        let millis = |span: Duration| span.as_secs_f64() * 1_000.0;
+        let applied = self.tokens.clock().now().since(received.received_at);
+        let mut lags = vec![(&DELIVERY_MILLISECONDS, millis(applied))];
+        if let Some(occurred_at) = delivery.occurred_at {
+            let came = received.received_at.since(occurred_at);
+            lags.push((&DELIVERY_PLATFORM_MILLISECONDS, millis(came)));
+        }
+        self.tokens.meter().put(&lags, received.platform.into());
     }
 
     async fn one(
@@ -147,7 +177,7 @@ impl WebhookWorker {
                 kind = delivery.kind,
                 "delivery applied"
             );
-            return Ok(Ended::Settled);
+            return Ok(Ended::Applied);
         }
         let now = self.tokens.clock().now();
         if applied == Applied::Unknown && now.since(since) >= self.orphan_after {
@@ -161,6 +191,8 @@ impl WebhookWorker {
                 kind = delivery.kind,
                 "delivery filed as an orphan: nobody here knows what it is about"
             );
+            let labels = received.platform.into();
+            self.tokens.meter().count(&DELIVERIES_ORPHANED, labels);
             return Ok(Ended::Settled);
         }
         self.deliveries.let_go(&mark, now, &self.attempt()).await?;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
 use data_encoding::{BASE64, HEXLOWER};
-use domain::{Clock, Entropy, Platform, ReceivedWebhook, Timestamp, WebhookMessage};
+use domain::metric::{WEBHOOKS_FAILED, WEBHOOKS_REFUSED};
+use domain::{Clock, Entropy, Meter, Platform, ReceivedWebhook, Timestamp, WebhookMessage};
 use http::{Method, StatusCode};
 use lambda::{Answer, CachedSecret, Code, Problem, Request, Response, responses};
 use platforms::{App, Apps, Handshake, Verified};
@@ -36,6 +37,8 @@ pub struct Webhook {
     pub entropy: Arc<dyn Entropy>,
     /// The operator's apps, whose secrets sign.
     pub apps: CachedSecret<Apps>,
+    /// Where figures go: a line for what went wrong, none for what went well.
+    pub meter: Arc<dyn Meter>,
 }
 
 impl Webhook {
@@ -56,7 +59,11 @@ impl Webhook {
             tracing::warn!(platform = %platform, "a webhook was signed with an older secret");
         }
         let headers = kept(hooks.kept_headers(), &request);
-        self.keep(platform, headers, raw).await
+        let kept = self.keep(platform, headers, raw).await;
+        if kept.is_err() {
+            self.meter.count(&WEBHOOKS_FAILED, platform.into());
+        }
+        kept
     }
 
     /// Checks the signature; where no secret matches, once more with the secrets read anew, since a
@@ -80,6 +87,7 @@ impl Webhook {
             return Ok(verified);
         }
         tracing::warn!(platform = %platform, why = %refused, "a webhook was refused");
+        self.meter.count(&WEBHOOKS_REFUSED, platform.into());
         Err(Problem::new(Code::SignatureInvalid))
     }
 

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             tolerance: (!tolerance.is_zero()).then_some(tolerance),
             clock: wiring.clock.clone(),
             entropy: wiring.entropy.clone(),
+            meter: wiring.meter.clone(),
             apps: apps.load().await?,
         });
         lambda::http::serve(move |request| {

@@ -15,7 +15,8 @@ cargo dev [options]      everything up on this machine, until Ctrl-C
 
 cargo verify [--fast] [-- ARGUMENTS FOR cargo test]
                          every check and every test; --fast: only what takes seconds
-cargo measure            the bench's figures, beside those of the last time
+cargo measure [--commit] the bench's figures, beside those of the last time; --commit: also write them
+                         to infra/measurements.json, which a fresh clone is compared with
 ";
 
 #[tokio::main]
@@ -36,7 +37,7 @@ async fn run() -> Result<()> {
     match arguments.next().as_deref() {
         Some("dev") => dev(arguments).await,
         Some("verify") => verify(arguments),
-        Some("measure") => local::measure::run(&local::cloud::project_root()?).await,
+        Some("measure") => measure(arguments).await,
         Some("--help" | "-h" | "help") | None => say(HELP),
         Some(other) => bail!("unknown command {other}\n\n{HELP}"),
     }
@@ -53,6 +54,18 @@ fn verify(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         }
     }
     local::verify::run(&local::cloud::project_root()?, options)
+}
+
+async fn measure(arguments: impl Iterator<Item = String>) -> Result<()> {
+    let mut commit = false;
+    for argument in arguments {
+        match argument.as_str() {
+            "--commit" => commit = true,
+            "--help" | "-h" => return say(HELP),
+            other => bail!("unknown option {other}\n\n{HELP}"),
+        }
+    }
+    local::measure::run(&local::cloud::project_root()?, commit).await
 }
 
 async fn dev(arguments: impl Iterator<Item = String>) -> Result<()> {

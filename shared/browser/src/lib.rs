@@ -12,7 +12,7 @@ use domain::{Entropy, Timestamp};
 use lambda::{Cookie, Problem, Request};
 use store::{BrowserSession, Sessions};
 
-pub use page::{locale_of, message, show, trouble};
+pub use page::{locale_of, message, problem, show, trouble};
 pub use return_to::{InvalidReturnTo, ReturnTo, with_result};
 
 /// The cookie of a browser's session.

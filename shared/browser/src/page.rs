@@ -1,7 +1,7 @@
 //! Pages with the headers that belong to them.
 
 use http::StatusCode;
-use lambda::{Request, Response, responses};
+use lambda::{Problem, Request, Response, responses};
 use pages::{Locale, MessagePage, Trouble};
 
 /// The language of a page: the session's, or what the browser prefers.
@@ -26,4 +26,46 @@ pub fn trouble(locale: Locale, product: &str, trouble: Trouble, back: Option<&st
         status,
         &MessagePage::trouble(locale, product, trouble).back(back),
     )
+}
+
+/// The page for a problem that a JSON caller would be told, in the language that the browser accepts.
+pub fn problem(language: Option<&str>, product: &str, problem: &Problem) -> Response {
+    let why = match problem.status() {
+        404 => Trouble::NotFound,
+        429 | 502..=504 => Trouble::Busy,
+        500.. => Trouble::Internal,
+        _ => Trouble::FormInvalid,
+    };
+    trouble(Locale::accepted(language), product, why, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Fault, FaultKind};
+    use lambda::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_is_a_page_in_the_browsers_language() {
+        let throttled = Fault::new(FaultKind::RateLimited).into();
+        for (told, status, code) in [
+            (Problem::unavailable("a table is gone"), 503, "busy"),
+            (throttled, 503, "busy"),
+            (Problem::internal("a table is gone"), 500, "internal"),
+            (Problem::not_found(), 404, "not_found"),
+            (Problem::new(Code::TooLarge), 403, "form_invalid"),
+        ] {
+            let page = problem(Some("fr-CH, fr;q=0.9"), "Soupe", &told);
+            let body = String::from_utf8_lossy(page.body()).into_owned();
+            assert_eq!(page.status().as_u16(), status, "{told}");
+            assert!(
+                body.contains(code) && body.contains("lang=\"fr\""),
+                "{body}"
+            );
+            assert!(!body.contains("a table is gone"));
+            let kind = page.headers()["content-type"].to_str().unwrap();
+            assert!(kind.starts_with("text/html"), "{kind}");
+        }
+    }
 }

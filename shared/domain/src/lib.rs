@@ -10,6 +10,7 @@ mod event;
 mod fault;
 mod id;
 mod media;
+pub mod metric;
 mod platform;
 mod post;
 mod secret;
@@ -27,6 +28,7 @@ pub use id::{
     TargetId, UserId,
 };
 pub use media::{MediaKind, MediaStatus};
+pub use metric::{Labels, Meter, Silent};
 pub use platform::{Platform, UnknownPlatform};
 pub use post::{Mode, PostOptions, PublishedPost, TargetStatus, Transfer};
 pub use secret::{MaskedUrl, Secret};

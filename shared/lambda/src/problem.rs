@@ -212,6 +212,12 @@ impl Problem {
         &self.0.detail
     }
 
+    /// The whole seconds until another try makes sense, where that is known; 1 at least.
+    pub(crate) fn retry_after(&self, now: Timestamp) -> Option<u64> {
+        let until = self.0.until?;
+        Some(until.since(now).as_secs().max(1))
+    }
+
     /// The answer, under the id of the request that it answers.
     pub fn into_response(self, request_id: &str, now: Timestamp) -> Response {
         let status =
@@ -233,10 +239,10 @@ impl Problem {
                 body["platform_code"] = Value::from(code.as_str());
             }
         }
-        let wait = self.0.until.map(|until| {
+        let wait = self.retry_after(now);
+        if let Some(until) = self.0.until {
             body["until"] = until.rfc3339().into();
-            until.since(now).as_secs().max(1)
-        });
+        }
         let mut response = responses::json(status, &body);
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static("application/problem+json");

@@ -3,9 +3,11 @@
 
 use domain::{Actor, Fault, FaultKind};
 use lambda::Code;
+use lambda::metrics::{self, Dimension};
 use lambda::variables::{self, Variable};
 
 const OPERATIONS: &str = include_str!("../../../infra/docs/operations.md");
+const ALARMS: &str = include_str!("../../../infra/docs/alarms.md");
 const API: &str = include_str!("../../../infra/docs/api.md");
 
 #[test]
@@ -20,6 +22,24 @@ fn every_variable_is_in_the_operators_reference() {
         format!("| `{name}` | {default} | {meaning} |")
     });
     check(OPERATIONS, "variables", rows);
+}
+
+#[test]
+fn every_metric_is_in_the_operators_reference() {
+    let rows = metrics::ALL.iter().map(|metric| {
+        let set = |set: &&[Dimension]| match set {
+            [] => "–".to_owned(),
+            set => set
+                .iter()
+                .map(|by| code(by.as_str()))
+                .collect::<Vec<_>>()
+                .join(" + "),
+        };
+        let sets: Vec<String> = metric.sets.iter().map(set).collect();
+        let (name, unit, meaning) = (metric.name, metric.unit.as_str(), metric.meaning);
+        format!("| `{name}` | {unit} | {} | {meaning} |", sets.join(", "))
+    });
+    check(ALARMS, "metrics", rows);
 }
 
 #[test]

@@ -302,6 +302,18 @@ impl Locale {
                     "Vérifiez le lien que vous avez suivi.",
                 ),
             ),
+            Trouble::Busy => self.pick(
+                (
+                    "Not just now",
+                    "We cannot do this at the moment. The failure is on our side and has been recorded.",
+                    "Wait a minute and reload this page. If that does not help, start again from the beginning.",
+                ),
+                (
+                    "Pas pour l’instant",
+                    "Nous ne pouvons pas le faire pour le moment. L’erreur vient de notre côté et a été enregistrée.",
+                    "Patientez une minute et rechargez cette page. Si cela ne suffit pas, recommencez depuis le début.",
+                ),
+            ),
             Trouble::Internal => self.pick(
                 (
                     "Something went wrong",

@@ -32,6 +32,8 @@ pub enum Trouble {
     FormInvalid,
     /// There is no such page.
     NotFound,
+    /// Something that we need does not answer, or asks us to slow down.
+    Busy,
     /// Our own failing.
     Internal,
 }
@@ -50,6 +52,7 @@ impl Trouble {
         Self::Cancelled,
         Self::FormInvalid,
         Self::NotFound,
+        Self::Busy,
         Self::Internal,
     ];
 
@@ -67,6 +70,7 @@ impl Trouble {
             Self::Cancelled => "cancelled",
             Self::FormInvalid => "form_invalid",
             Self::NotFound => "not_found",
+            Self::Busy => "busy",
             Self::Internal => "internal",
         }
     }
@@ -80,6 +84,7 @@ impl Trouble {
             Self::AccountBusy => 409,
             Self::PlatformRefused | Self::AppRefused | Self::PlatformDown => 502,
             Self::NotFound => 404,
+            Self::Busy => 503,
             Self::Internal => 500,
         }
     }

@@ -13,6 +13,7 @@ mod connect;
 mod disconnect;
 mod due;
 mod error;
+mod figures;
 mod message;
 mod refresh;
 mod rescue;
@@ -22,7 +23,7 @@ mod seal;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::{AttemptId, Clock, Entropy, Holder, Timestamp};
+use domain::{AttemptId, Clock, Entropy, Holder, Meter, Silent, Timestamp};
 use store::{Accounts, Connections, Events, Flows, Platforms, Revocations};
 use transport::Transport;
 use vault::Vault;
@@ -42,6 +43,7 @@ pub use rescue::{RescueMessage, Rescued};
 pub struct Tokens {
     inner: Arc<Inner>,
     deadline: Option<Timestamp>,
+    meter: Arc<dyn Meter>,
 }
 
 /// The parts of [`Tokens`].
@@ -97,6 +99,7 @@ impl Tokens {
     pub fn new(parts: Parts) -> Self {
         Self {
             deadline: None,
+            meter: Arc::new(Silent),
             inner: Arc::new(Inner {
                 parts,
                 breakers: Mutex::default(),
@@ -109,9 +112,20 @@ impl Tokens {
     #[must_use]
     pub fn until(&self, deadline: Timestamp) -> Self {
         Self {
-            inner: self.inner.clone(),
             deadline: Some(deadline),
+            ..self.clone()
         }
+    }
+
+    /// The same with somebody who takes its figures; without, they are dropped.
+    #[must_use]
+    pub fn measured(self, meter: Arc<dyn Meter>) -> Self {
+        Self { meter, ..self }
+    }
+
+    /// Who takes the figures.
+    pub fn meter(&self) -> &dyn Meter {
+        &*self.meter
     }
 
     /// The connections.

@@ -19,6 +19,7 @@ use transport::NoAnswer;
 use vault::SealingKey;
 
 use crate::due::Life;
+use crate::figures;
 use crate::message::{RefreshMessage, SeenDue};
 use crate::{Tokens, TokensError, backoff};
 
@@ -153,13 +154,16 @@ impl Tokens {
             holder: &holder,
             policy,
         };
-        if let Some(lost_at) = spent_beyond_grace(&at, &policy, self.now()) {
-            let fault = Fault::new(FaultKind::ReauthNeeded).until(lost_at);
-            return self
-                .give_up(&held, ReauthReason::RotationLost, &fault)
-                .await;
-        }
-        self.ask_and_commit(&held, refresh, app).await
+        let ended = match spent_beyond_grace(&at, &policy, self.now()) {
+            Some(lost_at) => {
+                let fault = Fault::new(FaultKind::ReauthNeeded).until(lost_at);
+                self.give_up(&held, ReauthReason::RotationLost, &fault)
+                    .await
+            }
+            None => self.ask_and_commit(&held, refresh, app).await,
+        };
+        figures::tell(self.meter(), platform, &ended);
+        ended
     }
 
     async fn take_lease(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use data_encoding::BASE64;
+use domain::metric::{RESCUE_SENT, RESCUED};
 use domain::{ConnectionId, ConnectionStatus, EventKind, Holder, Timestamp, TokenBundle, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -125,6 +126,7 @@ impl Tokens {
             }
             if self.rescue_over(&at, &commit).await?.is_some() {
                 tracing::info!(connection.id = %at.connection_id, "renewed token rescued");
+                self.meter().count(&RESCUED, at.platform.into());
                 return Ok(Rescued::Kept);
             }
         }
@@ -234,6 +236,7 @@ impl Tokens {
             .send()
             .await
             .map_err(|error| queue_error(&error))?;
+        self.meter().count(&RESCUE_SENT, at.platform.into());
         Ok(())
     }
 }

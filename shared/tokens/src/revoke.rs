@@ -1,6 +1,7 @@
 //! Telling a platform that a connection ended: once at least, for 24 hours at most, and never while
 //! another connection holds the account.
 
+use domain::metric::REVOCATIONS_FAILED;
 use domain::{Account, ConnectionStatus, FaultKind, Platform, Revocation, TokenBundle};
 use platforms::{Answer, Apps, Linked};
 use store::{Connection, PendingRevocation};
@@ -268,6 +269,9 @@ impl Tokens {
     ) -> Result<(), TokensError> {
         let parts = self.parts();
         tracing::info!(platform = %row.platform, outcome = outcome.as_str(), "revocation settled");
+        if outcome == Revocation::Failed {
+            self.meter().count(&REVOCATIONS_FAILED, row.platform.into());
+        }
         Ok(parts
             .revocations
             .settle(row, outcome, &parts.connections, self.attempt())

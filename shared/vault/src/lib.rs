@@ -18,7 +18,8 @@ use aws_sdk_kms::Client;
 use aws_sdk_kms::error::ProvideErrorMetadata;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
-use domain::{Clock, Entropy, Timestamp};
+use domain::metric::KEY_CALLS_FAILED;
+use domain::{Clock, Entropy, Labels, Meter, Silent, Timestamp};
 use zeroize::Zeroizing;
 
 use cache::KeyCache;
@@ -35,6 +36,7 @@ pub struct Vault {
     environment: String,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    meter: Arc<dyn Meter>,
     cache: Mutex<KeyCache>,
 }
 
@@ -60,8 +62,15 @@ impl Vault {
             environment: environment.into(),
             clock,
             entropy,
+            meter: Arc::new(Silent),
             cache: Mutex::new(KeyCache::default()),
         }
+    }
+
+    /// The same with somebody who counts the calls that fail: KMS has no figure of its own for them.
+    #[must_use]
+    pub fn measured(self, meter: Arc<dyn Meter>) -> Self {
+        Self { meter, ..self }
     }
 
     /// A new data key for `subject` (an opaque id: it appears in clear in CloudTrail). One KMS call.
@@ -74,7 +83,7 @@ impl Vault {
             .set_encryption_context(Some(self.context(subject)))
             .send()
             .await
-            .map_err(unavailable)?;
+            .map_err(|error| self.unavailable(error))?;
         let wrapped = answer
             .ciphertext_blob
             .ok_or(VaultError::Malformed)?
@@ -148,12 +157,20 @@ impl Vault {
                 {
                     VaultError::DoesNotOpen
                 }
-                _ => unavailable(error),
+                _ => self.unavailable(error),
             })?;
         let key = data_key(answer.plaintext)?;
         self.cache()
             .put(subject, header.wrapped(), key.clone(), self.clock.now());
         Ok(key)
+    }
+
+    fn unavailable<E, R>(&self, error: aws_sdk_kms::error::SdkError<E, R>) -> VaultError
+    where
+        E: ProvideErrorMetadata,
+    {
+        self.meter.count(&KEY_CALLS_FAILED, Labels::NONE);
+        VaultError::KmsUnavailable(error.code().unwrap_or("no answer").to_owned())
     }
 
     fn context(&self, subject: &str) -> HashMap<String, String> {
@@ -172,11 +189,4 @@ impl Vault {
 fn data_key(plaintext: Option<Blob>) -> Result<DataKey, VaultError> {
     let bytes = Zeroizing::new(plaintext.ok_or(VaultError::Malformed)?.into_inner());
     DataKey::from_bytes(&bytes)
-}
-
-fn unavailable<E, R>(error: aws_sdk_kms::error::SdkError<E, R>) -> VaultError
-where
-    E: ProvideErrorMetadata,
-{
-    VaultError::KmsUnavailable(error.code().unwrap_or("no answer").to_owned())
 }

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Clock, Entropy};
+use domain::{Clock, Entropy, Meter};
 use lambda::variables as var;
-use lambda::{Aws, CachedSecret, Env, OsEntropy, SecretError, SecretsManager, SystemClock};
+use lambda::{
+    Aws, CachedSecret, Env, Metrics, OsEntropy, SecretError, SecretsManager, SystemClock,
+};
 use limits::Limiter;
 use platforms::Apps;
 use posts::Files;
@@ -23,6 +25,8 @@ pub struct Wiring {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub entropy: Arc<dyn Entropy>,
+    /// Where figures go.
+    pub meter: Arc<dyn Meter>,
     dynamodb: aws_sdk_dynamodb::Client,
 }
 
@@ -35,6 +39,7 @@ impl Wiring {
             aws,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
+            meter: Arc::new(Metrics::new(env)),
             dynamodb,
         }
     }
@@ -65,6 +70,7 @@ impl Wiring {
             self.clock.clone(),
             self.entropy.clone(),
         )
+        .measured(self.meter.clone())
     }
 
     /// Where hosts are found, for the redirect to a consent page and for [`Wiring::transport`].
@@ -84,7 +90,7 @@ impl Wiring {
     /// The token protocols.
     pub fn tokens(&self, env: &Env) -> Result<Tokens, lambda::Error> {
         let table = |variable| env.text(variable);
-        Ok(Tokens::new(Parts {
+        let tokens = Tokens::new(Parts {
             connections: Connections::new(self.dynamodb(), table(&var::TABLE_CONNECTIONS)),
             accounts: Accounts::new(self.dynamodb(), table(&var::TABLE_ACCOUNTS)),
             events: Events::new(self.dynamodb(), table(&var::TABLE_EVENTS)),
@@ -97,15 +103,9 @@ impl Wiring {
             rescue_queue: env.text(&var::QUEUE_RESCUE),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
-            timing: Timing {
-                settle: env.seconds(&var::SETTLE_SECONDS),
-                rescue_delay: env.seconds(&var::RESCUE_DELAY_SECONDS),
-                lease: env.seconds(&var::REFRESH_LEASE_SECONDS),
-                http_timeout: env
-                    .seconds(&var::HTTP_TIMEOUT_SECONDS)
-                    .max(Duration::from_millis(1)),
-            },
-        }))
+            timing: timing(env),
+        });
+        Ok(tokens.measured(self.meter.clone()))
     }
 
     /// The platforms' limits.
@@ -131,6 +131,29 @@ impl Wiring {
     }
 }
 
+/// The times of the token protocols. A lease outlives the request that it covers three times over, so
+/// that nobody takes over a connection whose platform may still answer; where platforms state their
+/// own times the lesser ones hold, which keep the same proportion.
+fn timing(env: &Env) -> Timing {
+    let lease = env.seconds(&var::REFRESH_LEASE_SECONDS);
+    let http_timeout = env.seconds(&var::HTTP_TIMEOUT_SECONDS);
+    if http_timeout * 3 >= lease {
+        let problem = format!(
+            "is {} s, but must be under a third of {}, which is {} s",
+            http_timeout.as_secs(),
+            var::REFRESH_LEASE_SECONDS.name,
+            lease.as_secs(),
+        );
+        env.note(&var::HTTP_TIMEOUT_SECONDS, &problem);
+    }
+    Timing {
+        settle: env.seconds(&var::SETTLE_SECONDS),
+        rescue_delay: env.seconds(&var::RESCUE_DELAY_SECONDS),
+        lease,
+        http_timeout: http_timeout.max(Duration::from_millis(1)),
+    }
+}
+
 /// The platforms secret, not read yet.
 pub struct AppsSecret {
     secret: SecretsManager,
@@ -141,5 +164,46 @@ impl AppsSecret {
     /// Reads it now, and keeps it fresh from then on.
     pub async fn load(self) -> Result<CachedSecret<Apps>, SecretError> {
         CachedSecret::load(self.secret, Apps::parse, self.clock).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Platform;
+
+    use super::*;
+
+    fn complaint(http: &str, lease: &str) -> Option<String> {
+        let env = Env::from_values([
+            ("HTTP_TIMEOUT_SECONDS", http),
+            ("REFRESH_LEASE_SECONDS", lease),
+        ]);
+        let timing = timing(&env);
+        env.finish(timing).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_request_must_end_within_a_third_of_its_lease() {
+        assert_eq!(complaint("9", "30"), None);
+        assert_eq!(complaint("", ""), None, "the defaults hold together");
+        assert_eq!(complaint("2", "7"), None);
+        for (http, lease) in [("10", "30"), ("30", "9"), ("0", "0")] {
+            let told = complaint(http, lease).unwrap();
+            let wanted = format!(
+                "is {http} s, but must be under a third of REFRESH_LEASE_SECONDS, which is {lease} s"
+            );
+            assert!(told.contains(&wanted), "{told}");
+        }
+    }
+
+    /// The lesser of two times that keep the proportion keeps it too.
+    #[test]
+    fn platforms_own_times_keep_the_proportion() {
+        for platform in Platform::ALL {
+            if let Some(refresh) = platforms::refresh(*platform) {
+                let policy = refresh.policy();
+                assert!(policy.timeout * 3 < policy.lease, "{platform}");
+            }
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! `measure`: the bench. It builds the measured functions for release, measures them beside the
 //! control Lambda against a stub, drives the real flows through the stand-in platform, and prints
-//! every figure beside its bar and its value of the last time.
+//! every figure beside its bar and its value of an earlier run: the last one of this machine, or, in a
+//! fresh clone, the one that infra/measurements.json holds.
 //!
 //! Times are printed, never asserted: a machine at work is slow. Wrong counts fail the run.
 
 mod flows;
+mod kept;
 mod refresh;
 mod relay;
 mod report;
@@ -21,6 +23,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{Cloud, Dev, Door, Platforms, Stack, StackOptions, stack::default_binaries};
+use kept::Shelf;
 use report::Report;
 
 /// Built for release: what is measured, and what it is measured against.
@@ -29,21 +32,22 @@ const MEASURED: [&str; 4] = ["webhook", "control", "refresh-worker", "publish-wo
 /// The stack that the bench deploys.
 const STACK: &str = "passerelle-measure";
 
-/// Runs the bench in the project at `root` and prints its figures.
-pub async fn run(root: &Path) -> Result<()> {
+/// Runs the bench in the project at `root` and prints its figures; `commit` writes them into the
+/// repository as well.
+pub async fn run(root: &Path, commit: bool) -> Result<()> {
     let home = root.join(".local/measure");
     fs::create_dir_all(&home)?;
     let release = build(root)?;
     let binaries = binaries(&home, &release)?;
     let cloud = Cloud::start(root).await?;
-    let mut report = Report::new(&home.join("last.json"))?;
+    let mut report = Report::new(Shelf::new(root))?;
     let dev = up(&cloud, binaries.clone()).await?;
     let spec = &dev.stack.plan().functions["webhook"];
     timing::measure(&binaries, cloud.home(), spec, &mut report).await?;
     zips::measure(root, &release, &MEASURED, &mut report)?;
     flows::measure(&dev, &mut report).await?;
     dev.stop().await;
-    report.end()
+    report.end(commit)
 }
 
 /// Builds the measured functions; gives the folder they are in.

@@ -1,12 +1,11 @@
-//! Figures with their bars, printed beside those of the last run.
+//! Figures with their bars, printed beside those of an earlier run.
 
+use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-
+use super::kept::{Kept, Shelf, machine, now};
 use super::statistics::Samples;
 
 /// What a figure is compared with.
@@ -25,22 +24,24 @@ pub(super) enum Bar {
 /// The figures of one run.
 #[derive(Debug)]
 pub(super) struct Report {
-    file: PathBuf,
+    shelf: Shelf,
     figures: BTreeMap<String, f64>,
-    before: BTreeMap<String, f64>,
+    before: Kept,
     wrong: Vec<String>,
 }
 
 impl Report {
-    /// Reads the figures of the last run out of `file`, where there was one.
-    pub(super) fn new(file: &Path) -> Result<Self> {
-        let before = match std::fs::read(file) {
-            Ok(text) => serde_json::from_slice(&text)
-                .with_context(|| format!("{} is not understood", file.display()))?,
-            Err(_) => BTreeMap::new(),
-        };
+    /// Takes the figures of an earlier run off the shelf, where there are any, and says whose they are.
+    pub(super) fn new(shelf: Shelf) -> Result<Self> {
+        let before = shelf.before()?;
+        if before.figures.is_empty() {
+            say("\n  nothing to compare with yet\n")?;
+        } else {
+            let Kept { machine, at, .. } = &before;
+            say(&format!("\n  before: {at}, {machine}\n"))?;
+        }
         Ok(Self {
-            file: file.to_owned(),
+            shelf,
             figures: BTreeMap::new(),
             before,
             wrong: Vec::new(),
@@ -62,8 +63,13 @@ impl Report {
         let mut line = format!("  {name:<44} {:>9} {unit:<5}", number(value));
         let (told, good) = bar.judge(value);
         write!(line, " {told:<22}")?;
-        if let Some(before) = self.before.get(name) {
-            write!(line, " before {:>9}", number(*before))?;
+        if let Some(before) = self.before.figures.get(name) {
+            write!(
+                line,
+                " before {:>9}{}",
+                number(*before),
+                ratio(value, *before)
+            )?;
         }
         say(&format!("{}\n", line.trim_end()))?;
         if !good && matches!(bar, Bar::Calls(_) | Bar::MostCalls(_)) {
@@ -80,12 +86,16 @@ impl Report {
         self.add(&format!("{name}, p99"), samples.p99(), "ms", Bar::None)
     }
 
-    /// Writes the figures down; an error where a count was wrong.
-    pub(super) fn end(self) -> Result<()> {
-        let text = serde_json::to_string_pretty(&self.figures)?;
-        std::fs::write(&self.file, format!("{text}\n"))
-            .with_context(|| format!("writing {}", self.file.display()))?;
-        say(&format!("\n  written to {}\n\n", self.file.display()))?;
+    /// Keeps the figures, in the repository too where `commit` says so; an error where a count was
+    /// wrong.
+    pub(super) fn end(self, commit: bool) -> Result<()> {
+        let kept = Kept {
+            machine: machine(),
+            at: now(),
+            figures: self.figures,
+        };
+        let file = self.shelf.keep(&kept, commit)?;
+        say(&format!("\n  written to {}\n\n", file.display()))?;
         if self.wrong.is_empty() {
             return Ok(());
         }
@@ -119,6 +129,14 @@ fn number(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
+/// How a value compares with the one before: `×1.25`.
+fn ratio(value: f64, before: f64) -> String {
+    if before.abs() < 1e-9 {
+        return String::new();
+    }
+    format!("  ×{:.2}", value / before)
+}
+
 fn say(text: &str) -> Result<()> {
     std::io::stdout()
         .write_all(text.as_bytes())
@@ -131,18 +149,19 @@ mod tests {
 
     #[test]
     fn a_missed_time_is_marked_and_a_wrong_count_fails() {
-        let file = std::env::temp_dir().join(format!("passerelle-report-{}", std::process::id()));
-        let mut report = Report::new(&file).unwrap();
+        let root = std::env::temp_dir().join(format!("passerelle-report-{}", std::process::id()));
+        std::fs::create_dir_all(root.join(".local/measure")).unwrap();
+        let mut report = Report::new(Shelf::new(&root)).unwrap();
         report.add("slow", 7.25, "ms", Bar::Most(5.0)).unwrap();
         report.add("calls", 1.0, "", Bar::Calls(1.0)).unwrap();
-        report.end().unwrap();
-        let mut report = Report::new(&file).unwrap();
-        assert_eq!(report.before["slow"], 7.25);
+        report.end(false).unwrap();
+        let mut report = Report::new(Shelf::new(&root)).unwrap();
+        assert_eq!(report.before.figures["slow"], 7.25);
         report.add("calls", 0.0, "", Bar::Calls(1.0)).unwrap();
         report.add("at most", 5.0, "", Bar::MostCalls(4.0)).unwrap();
-        let error = report.end().unwrap_err().to_string();
+        let error = report.end(false).unwrap_err().to_string();
         assert_eq!(error, "wrong counts: calls, at most");
-        std::fs::remove_file(&file).unwrap();
+        std::fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]
@@ -157,5 +176,7 @@ mod tests {
         );
         assert_eq!(Bar::MostCalls(4.0).judge(4.0), ("≤ 4 ok".to_owned(), true));
         assert_eq!(Bar::None.judge(9.0), (String::new(), true));
+        assert_eq!(ratio(5.0, 4.0), "  ×1.25");
+        assert_eq!(ratio(5.0, 0.0), "");
     }
 }

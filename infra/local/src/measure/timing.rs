@@ -21,6 +21,7 @@ use crate::template::FunctionSpec;
 
 const COLD: usize = 30;
 const WARM: usize = 2_500;
+const REFUSED: usize = 1_000;
 
 /// Before samples count: files and connections are warm then.
 const LEAD: usize = 100;
@@ -104,6 +105,13 @@ impl Bench {
         let name = "warm control without its AWS call";
         report.add(&format!("{name}, p99"), control_own.p99(), "ms", Bar::None)?;
 
+        report.heading(&format!(
+            "refused: a wrong signature to its 401, a warning and a line of metrics written ({REFUSED})"
+        ))?;
+        let refused = self.refused().await?;
+        report.add("refused webhook, median", refused.median(), "ms", Bar::None)?;
+        report.add("refused webhook, p99", refused.p99(), "ms", Bar::Most(5.0))?;
+
         report.heading("memory after that (VmHWM)")?;
         for (name, bar) in [("webhook", Bar::Most(32.0)), ("control", Bar::None)] {
             let peak = self.host.peak_memory(name)? as f64 / 1_024.0;
@@ -137,6 +145,31 @@ impl Bench {
                     whole.add(answered.whole);
                     own.add(answered.own);
                 }
+            }
+        }
+        Ok(samples)
+    }
+
+    /// Deliveries with a wrong signature. Once in a while the function reads its secret anew for one of
+    /// them; such a one does not count.
+    async fn refused(&mut self) -> Result<Samples> {
+        let mut samples = Samples::default();
+        for round in 0..LEAD + REFUSED {
+            self.count += 1;
+            let mut event = delivery(self.count);
+            let wrong = format!("t=1767225600,s={}", "0".repeat(64));
+            event["headers"]["tiktok-signature"] = wrong.into();
+            let event = Bytes::from(event.to_string());
+            let invocation = self.host.invoke("webhook", event).await?;
+            let status = invocation.json()?["statusCode"].clone();
+            ensure!(status == 401, "a wrong signature was answered {status}");
+            let calls = self.stub.take();
+            let more = calls
+                .iter()
+                .find(|call| call.target != "secretsmanager.GetSecretValue");
+            ensure!(more.is_none(), "a refused webhook called {more:?}");
+            if round >= LEAD && calls.is_empty() {
+                samples.add(invocation.elapsed);
             }
         }
         Ok(samples)

@@ -389,6 +389,22 @@ async fn our_own_fault_opens_the_breaker_and_flips_nobody() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_could_outlive_its_lease_is_refused_at_the_start() {
+    let world = World::with(|options| {
+        let options = options.parameter("HttpTimeoutSeconds", "3");
+        options.parameter("RefreshLeaseSeconds", "9")
+    })
+    .await;
+    let event = record("refresh", &wish("conn_1"));
+    let ended = world.stack.invoke("refresh-worker", &event).await.unwrap();
+    assert!(ended.result.is_err());
+    let log = world.stack.host().log_text("refresh-worker").unwrap();
+    let told = "HTTP_TIMEOUT_SECONDS is 3 s, but must be under a third of REFRESH_LEASE_SECONDS, which is 9 s";
+    assert!(log.contains(told), "{log}");
+    world.end().await;
+}
+
 impl World {
     async fn queue_rescue(&self) -> u64 {
         let (visible, flying, delayed) = self.stack.queue_depth("rescue").await.unwrap();

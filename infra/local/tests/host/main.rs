@@ -4,6 +4,8 @@
 //! The modules say `cfg(test)` so that clippy knows their helpers for test code.
 
 #[cfg(test)]
+mod alarms;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod calls;

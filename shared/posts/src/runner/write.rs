@@ -8,6 +8,7 @@ use super::turn::Turn;
 use crate::decide::{self, Sealing, Step, Then};
 use crate::error::RunError;
 use crate::events::event;
+use crate::figures::settled;
 use crate::queue::{LONGEST_DELAY, Message};
 
 impl Turn<'_> {
@@ -60,6 +61,7 @@ impl Turn<'_> {
         let Some(item) = written else {
             return Ok(Some(Ran::Lost));
         };
+        settled(runner.tokens.meter(), &self.item, step.status, now);
         self.item = item;
         if event.is_some() {
             super::release_open(&runner.limiter, &self.item, step.status).await;

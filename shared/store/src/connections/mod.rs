@@ -5,11 +5,13 @@
 //! |---|---|
 //! | read one; list a user's | `user_id`, `connection_id` (derived from user, platform, account) |
 //! | what is due for a refresh | index `due` |
+//! | a sample of all, for figures | segments of a scan |
 //! | connections of an account | table `accounts` |
 //!
 //! `token_version` counts the bundles that the item has held and is part of what a bundle is sealed
 //! for. Every write that replaces tokens is conditional on the version that its writer saw.
 
+mod census;
 mod lease;
 mod lifecycle;
 
@@ -25,6 +27,7 @@ use crate::item::{key, value};
 use crate::table::Page;
 use crate::{StoreError, Table};
 
+pub use census::Standing;
 pub use lease::{Commit, Lease, LeaseAsk, Release};
 pub use lifecycle::{Confirmed, Ended, NewTokens};
 
@@ -135,6 +138,8 @@ pub struct DueConnection {
     pub platform: Platform,
     /// The version that is due.
     pub token_version: u64,
+    /// Since when.
+    pub due_at: Timestamp,
 }
 
 /// The table of connections.
