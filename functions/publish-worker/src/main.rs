@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         let runner = Runner {
             targets: Targets::new(wiring.dynamodb(), env.text(&var::TABLE_TARGETS)),
             events: Events::new(wiring.dynamodb(), env.text(&var::TABLE_EVENTS)),
-            wire: Arc::new(tokens.transport().clone()),
+            wire: tokens.wire().clone(),
             files: Files::new(wiring.s3(), env.text(&var::MEDIA_BUCKET)),
             queue: PublishQueue::new(wiring.sqs(), env.text(&var::QUEUE_PUBLISH)),
             settings: RunnerSettings {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use domain::{AttemptId, Clock, Entropy, Holder, Timestamp};
 use store::{Accounts, Connections, Events, Flows, Platforms, Revocations};
-use transport::Transport;
+use transport::Wire;
 use vault::Vault;
 
 pub use access::{Access, AccessError};
@@ -60,8 +60,8 @@ pub struct Parts {
     pub platforms: Platforms,
     /// Sealing and opening.
     pub vault: Vault,
-    /// The way out to platforms.
-    pub transport: Transport,
+    /// The way out to platforms: a `Transport`, or a test's own.
+    pub wire: Arc<dyn Wire>,
     /// For the rescue queue.
     pub sqs: aws_sdk_sqs::Client,
     /// The rescue queue's URL.
@@ -120,8 +120,8 @@ impl Tokens {
     }
 
     /// The way out to platforms.
-    pub fn transport(&self) -> &Transport {
-        &self.inner.parts.transport
+    pub fn wire(&self) -> &Arc<dyn Wire> {
+        &self.inner.parts.wire
     }
 
     /// Sealing and opening.

@@ -87,7 +87,7 @@ impl Wiring {
             flows: Flows::new(self.dynamodb(), table(&var::TABLE_FLOWS)),
             platforms: Platforms::new(self.dynamodb(), table(&var::TABLE_PLATFORMS)),
             vault: self.vault(env),
-            transport: self.transport(env)?,
+            wire: Arc::new(self.transport(env)?),
             sqs: self.sqs(),
             rescue_queue: env.text(&var::QUEUE_RESCUE),
             clock: self.clock.clone(),
