@@ -10,7 +10,7 @@ use lambda::{Aws, CachedSecret, Env, OsEntropy, SecretError, SecretsManager, Sys
 use platforms::Apps;
 use store::{Accounts, Connections, Events, Flows, Platforms, Revocations};
 use tokens::{Parts, Timing, Tokens};
-use transport::{HostOverrides, Limits, Transport};
+use transport::{HostOverrides, Limits, Transport, Wire};
 use vault::Vault;
 
 /// What everything else is built from.
@@ -22,18 +22,34 @@ pub struct Wiring {
     /// Chance.
     pub entropy: Arc<dyn Entropy>,
     dynamodb: aws_sdk_dynamodb::Client,
+    wire: Option<Arc<dyn Wire>>,
 }
 
 impl Wiring {
     /// Reads what every function has.
     pub fn new(env: &Env) -> Self {
-        let aws = Aws::from_env(env);
+        Self::of(
+            Aws::from_env(env),
+            Arc::new(SystemClock),
+            Arc::new(OsEntropy),
+            None,
+        )
+    }
+
+    /// Over parts of the caller's own: a harness has its own AWS, time, chance and platforms.
+    pub fn of(
+        aws: Aws,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        wire: Option<Arc<dyn Wire>>,
+    ) -> Self {
         let dynamodb = aws_sdk_dynamodb::Client::new(aws.config());
         Self {
             aws,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(OsEntropy),
+            clock,
+            entropy,
             dynamodb,
+            wire,
         }
     }
 
@@ -65,15 +81,18 @@ impl Wiring {
         )
     }
 
-    /// Where hosts are found, for the redirect to a consent page and for [`Wiring::transport`].
+    /// Where hosts are found, for the redirect to a consent page and for [`Wiring::wire`].
     pub fn overrides(&self, env: &Env) -> HostOverrides {
         env.parse(&var::HOST_OVERRIDES, HostOverrides::parse)
             .unwrap_or_default()
     }
 
     /// The way out to platforms.
-    pub fn transport(&self, env: &Env) -> Result<Transport, lambda::Error> {
-        Ok(Transport::new(self.overrides(env), Limits::default())?)
+    pub fn wire(&self, env: &Env) -> Result<Arc<dyn Wire>, lambda::Error> {
+        Ok(match &self.wire {
+            Some(wire) => wire.clone(),
+            None => Arc::new(Transport::new(self.overrides(env), Limits::default())?),
+        })
     }
 
     /// The token protocols.
@@ -87,7 +106,7 @@ impl Wiring {
             flows: Flows::new(self.dynamodb(), table(&var::TABLE_FLOWS)),
             platforms: Platforms::new(self.dynamodb(), table(&var::TABLE_PLATFORMS)),
             vault: self.vault(env),
-            wire: Arc::new(self.transport(env)?),
+            wire: self.wire(env)?,
             sqs: self.sqs(),
             rescue_queue: env.text(&var::QUEUE_RESCUE),
             clock: self.clock.clone(),
