@@ -22,7 +22,7 @@ use crate::dynamodb::{Database, Item};
 use crate::kms::Kms;
 use crate::s3::Buckets;
 use crate::sqs::Queues;
-use crate::{Call, Outcome, Queue, QueueSettings, Refusal, Seam, Template};
+use crate::{Call, Fate, Outcome, Queue, QueueSettings, Refusal, Seam, Template};
 
 /// The services of one world. Cheap to clone; clones are the same world.
 #[derive(Clone)]
@@ -261,43 +261,51 @@ impl HttpConnector for Client {
 impl Client {
     async fn answer(&self, request: Wire) -> Result<HttpResponse, ConnectorError> {
         let call = request.call();
-        let fate = self.seam.meet(&call).await;
-        if !fate.before.is_zero() {
-            tokio::time::sleep(fate.before).await;
-        }
+        let Fate {
+            before,
+            after,
+            outcome,
+        } = self.seam.meet(&call).await;
         let service = call.service;
-        let broken = || {
-            let error = io::Error::new(io::ErrorKind::ConnectionReset, "a fault was asked for");
-            Err(ConnectorError::io(error.into()))
+        let takes_effect = !matches!(
+            outcome,
+            Outcome::RequestLost | Outcome::NotConnected | Outcome::Refused(_) | Outcome::NeverSent
+        );
+        let aws = self.aws.clone();
+        let effect = move || {
+            takes_effect.then(|| {
+                let done = aws.run(service, &request);
+                done.unwrap_or_else(|refusal| Answer::refusal(service, &refusal))
+            })
         };
-        let done = || {
-            let done = self.aws.run(service, &request);
-            done.unwrap_or_else(|refusal| Answer::refusal(service, &refusal))
+        let done = if before.is_zero() {
+            effect()
+        } else {
+            // A task of its own: a request that is under way arrives, whatever becomes of its sender.
+            let late = tokio::spawn(async move {
+                tokio::time::sleep(before).await;
+                effect()
+            });
+            late.await
+                .map_err(|error| ConnectorError::other(error.into(), None))?
         };
-        let answer = match fate.outcome {
-            Outcome::Done => Some(done()),
-            Outcome::Refused(refusal) => Some(Answer::refusal(service, &refusal)),
-            Outcome::DoneAndRefused(refusal) => {
-                done();
-                Some(Answer::refusal(service, &refusal))
-            }
-            Outcome::AnswerLost => {
-                done();
-                None
-            }
-            Outcome::RequestLost => None,
-            Outcome::NeverSent => return std::future::pending().await,
-            Outcome::NeverAnswered => {
-                done();
-                return std::future::pending().await;
-            }
-        };
-        if !fate.after.is_zero() {
-            tokio::time::sleep(fate.after).await;
+        if !after.is_zero() {
+            tokio::time::sleep(after).await;
         }
-        match answer {
-            Some(answer) => response(answer),
-            None => broken(),
+        match (outcome, done) {
+            (Outcome::Done, Some(answer)) => response(answer),
+            (Outcome::Refused(refusal) | Outcome::DoneAndRefused(refusal), _) => {
+                response(Answer::refusal(service, &refusal))
+            }
+            (Outcome::NeverSent | Outcome::NeverAnswered, _) => {
+                self.seam.ended();
+                std::future::pending().await
+            }
+            _ => {
+                let kind = io::ErrorKind::ConnectionReset;
+                let error = io::Error::new(kind, "a fault was asked for");
+                Err(ConnectorError::io(error.into()))
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ pub use script::{Fault, Rule, Script, Scripted};
 pub use seam::{BoxFuture, Call, Fate, NoFaults, Outcome, Seam};
 pub use sqs::{Message, Queue, QueueSettings};
 pub use template::Template;
-pub use time::VirtualClock;
+pub use time::{VirtualClock, pass, pass_until};
 
 /// The region that everything local lives in.
 pub const REGION: &str = "us-east-1";

@@ -20,7 +20,8 @@ pub struct Call {
 /// What becomes of one call.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fate {
-    /// Time that passes before it takes effect, or would have.
+    /// Time that passes before it takes effect, or would have. A caller that gives up meanwhile does not
+    /// stop it: the request is under way.
     pub before: Duration,
     /// Time that passes between the effect and the answer.
     pub after: Duration,
@@ -36,8 +37,10 @@ pub enum Outcome {
     Done,
     /// It takes effect, and the connection breaks before the answer.
     AnswerLost,
-    /// The connection breaks before it takes effect.
+    /// The connection breaks before it takes effect; the caller cannot know that.
     RequestLost,
+    /// There is no connection, and the caller knows that nothing was sent.
+    NotConnected,
     /// It takes no effect; the service refuses.
     Refused(Refusal),
     /// It takes effect, and the service answers with an error all the same.
@@ -65,6 +68,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Seam: Send + Sync + std::fmt::Debug {
     /// What becomes of this call.
     fn meet<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Fate>;
+
+    /// A call that is never answered has had its effect, or will have none: the caller may be ended.
+    fn ended(&self) {}
 }
 
 /// Nothing goes wrong.

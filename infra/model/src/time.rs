@@ -6,6 +6,16 @@ use std::time::Duration;
 use domain::{Clock, Timestamp};
 use tokio::time::Instant;
 
+/// Lets time pass; on a paused runtime it costs none.
+pub async fn pass(span: Duration) {
+    tokio::time::sleep(span).await;
+}
+
+/// Lets time pass until `at`; at once where it is past.
+pub async fn pass_until(at: Instant) {
+    tokio::time::sleep_until(at).await;
+}
+
 /// A clock that follows tokio's, from an instant of the calendar on, and that may go wrong: each
 /// machine has its own, some milliseconds beside the true time.
 #[derive(Debug)]
@@ -40,14 +50,9 @@ impl VirtualClock {
         self.beside_ms.fetch_add(by_ms, Ordering::SeqCst);
     }
 
-    /// Lets time pass.
-    pub async fn pass(&self, span: Duration) {
-        tokio::time::sleep(span).await;
-    }
-
-    /// Lets time pass until the true time is `at`.
-    pub async fn pass_until(&self, at: Timestamp) {
-        tokio::time::sleep_until(self.origin + at.since(self.epoch)).await;
+    /// The true time of an instant of tokio's, since the start of the world.
+    pub fn at(&self, instant: Instant) -> Timestamp {
+        self.epoch + instant.saturating_duration_since(self.origin)
     }
 
     /// The true time, however wrong this clock is.
