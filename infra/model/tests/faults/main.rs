@@ -9,16 +9,24 @@ mod bench;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod dice;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod instance;
+#[cfg(test)]
+mod orders;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
 mod platform;
 #[cfg(test)]
+mod publish;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod script;
+#[cfg(test)]
+mod seeds;
 #[cfg(test)]
 mod world;

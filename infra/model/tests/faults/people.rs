@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{
-    Account, AttemptId, Clock, ConnectionId, FlowId, MediaId, MediaKind, MediaStatus, Mode,
-    Platform, PostOptions, Secret, Timestamp, TokenBundle, UserId,
+    Account, AttemptId, Clock, ConnectionId, FlowId, MediaId, MediaKind, MediaStatus, Platform,
+    PostOptions, Secret, Timestamp, TokenBundle, UserId,
 };
 use http::Method;
 use lambda::{CachedSecret, Request, SecretError, SecretSource};
@@ -67,7 +67,6 @@ pub(crate) struct Wish {
     pub(crate) connection: ConnectionId,
     /// Unique in its world: the platform's posts are told apart by it.
     pub(crate) text: String,
-    pub(crate) mode: Mode,
     /// How many bytes of [`FILE`].
     pub(crate) size: u64,
 }
@@ -180,8 +179,7 @@ async fn posted(instance: &Instance, wish: Wish, media: MediaId) -> Option<bool>
             connection_id: wish.connection,
             text: None,
             options: PostOptions {
-                mode: wish.mode,
-                privacy: (wish.mode == Mode::Direct).then(|| "SELF_ONLY".to_owned()),
+                privacy: Some("SELF_ONLY".to_owned()),
                 ..PostOptions::default()
             },
         }],

@@ -28,7 +28,6 @@ pub(crate) const CHUNK: u64 = 5 * 1_048_576;
 #[derive(Clone, Debug)]
 pub(crate) struct Rotated {
     pub(crate) open_id: String,
-    pub(crate) refresh_token: String,
     /// The run that asked for it.
     pub(crate) run: Option<usize>,
 }
@@ -110,12 +109,10 @@ impl Platform {
         let answer = self.sandbox.call(request).await.unwrap();
         if name == "tiktok.token.refresh"
             && let Ok(body) = serde_json::from_slice::<Value>(answer.body())
-            && let (Some(open_id), Some(token)) =
-                (body["open_id"].as_str(), body["refresh_token"].as_str())
+            && let Some(open_id) = body["open_id"].as_str()
         {
             self.rotations.lock().unwrap().push(Rotated {
                 open_id: open_id.to_owned(),
-                refresh_token: token.to_owned(),
                 run: Some(run),
             });
         }

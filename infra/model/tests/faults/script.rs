@@ -61,8 +61,18 @@ impl Director for Script {
                 runs.iter().position(|one| *one == run.number).unwrap() + 1
             };
             let fault = self.faults.get(&(place, number));
-            fault.map_or_else(Fate::default, |fault| fault.fate(call))
+            fault.map_or_else(Fate::default, |fault| met(fault, call))
         };
         Box::pin(std::future::ready(fate()))
+    }
+}
+
+/// What a fault makes of a call; platforms have their own words for "too fast".
+pub(crate) fn met(fault: &Fault, call: &Call) -> Fate {
+    match fault {
+        Fault::Throttle if call.service == "tiktok" => {
+            Fault::error(429, "rate_limit_exceeded").fate(call)
+        }
+        fault => fault.fate(call),
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -78,6 +78,7 @@ pub(crate) struct World {
     idle: Notify,
     entropy: Arc<dyn Entropy>,
     skew: Mutex<Skew>,
+    clocks: Mutex<Vec<Weak<VirtualClock>>>,
 }
 
 impl World {
@@ -125,6 +126,7 @@ impl World {
                 idle: Notify::new(),
                 entropy: Arc::new(SeededEntropy::new(seed)),
                 skew: Mutex::new(Box::new(|| 0)),
+                clocks: Mutex::default(),
                 notes: Mutex::default(),
                 aws,
                 truth,
@@ -139,7 +141,7 @@ impl World {
                 };
                 world.clone().go(async move {
                     // Nobody waits for an answer that comes too late.
-                    drop(tell.send(world.receive(webhook).await));
+                    let _late = tell.send(world.receive(webhook).await);
                 });
             }
         });
@@ -154,6 +156,16 @@ impl World {
     /// From now on processes start with clocks beside the true time.
     pub(crate) fn skew(&self, skew: Skew) {
         *self.skew.lock().unwrap() = skew;
+    }
+
+    /// Steps the clock of one living process.
+    pub(crate) fn step(&self, which: usize, by_ms: i64) {
+        let mut clocks = self.clocks.lock().unwrap();
+        clocks.retain(|clock| clock.strong_count() > 0);
+        let count = clocks.len().max(1);
+        if let Some(clock) = clocks.get(which % count).and_then(Weak::upgrade) {
+            clock.step(by_ms);
+        }
     }
 
     /// Every call so far.
@@ -229,13 +241,15 @@ impl World {
     fn instance(&self) -> Instance {
         let gate = Gate::new(self.director.clone(), self.trace.clone(), self.origin);
         let beside = (self.skew.lock().unwrap())();
+        let clock = Arc::new(self.truth.beside(beside));
+        self.clocks.lock().unwrap().push(Arc::downgrade(&clock));
         Instance::new(Parts {
             aws: &self.aws,
             platform: &self.platform,
             env: &self.env,
             region: &self.region,
             gate: Arc::new(gate),
-            clock: Arc::new(self.truth.beside(beside)),
+            clock,
             entropy: self.entropy.clone(),
         })
     }

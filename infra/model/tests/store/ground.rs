@@ -1,7 +1,9 @@
 //! The model: one world for all tests of this binary.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
+use aws_smithy_types::retry::RetryConfig;
 use lambda::Timeouts;
 use model::{Aws, Script, Scripted, Template};
 pub(crate) use model::{Fault, Rule};
@@ -28,12 +30,24 @@ fn aws(function: &str) -> lambda::Aws {
 
 /// A client of DynamoDB as a function has it: faults are scripted for those.
 pub(crate) fn dynamodb(function: &str) -> aws_sdk_dynamodb::Client {
-    aws_sdk_dynamodb::Client::new(aws(function).config())
+    let aws = aws(function);
+    let config = aws_sdk_dynamodb::config::Builder::from(aws.config()).retry_config(at_once());
+    aws_sdk_dynamodb::Client::from_conf(config.build())
+}
+
+/// The functions' number of tries, without their pauses: nothing here mends by waiting.
+fn at_once() -> RetryConfig {
+    let pause = Duration::from_millis(1);
+    RetryConfig::standard()
+        .with_max_attempts(3)
+        .with_initial_backoff(pause)
 }
 
 /// A client of KMS as a function has it.
 pub(crate) fn kms(function: &str) -> aws_sdk_kms::Client {
-    aws_sdk_kms::Client::new(aws(function).config())
+    let aws = aws(function);
+    let config = aws_sdk_kms::config::Builder::from(aws.config()).retry_config(at_once());
+    aws_sdk_kms::Client::from_conf(config.build())
 }
 
 /// The name of a table by its noun.
