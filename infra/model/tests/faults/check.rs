@@ -240,7 +240,8 @@ async fn one_connection(
                     format!("{id} was given up as revoked, and the platform revoked nothing")
                 }),
                 Some(Reason::RotationLost) => {
-                    findings.must(ended || in_the_window(world, &at.account.id), || {
+                    let held = held(world, at).await;
+                    findings.must(ended || in_the_window(world, &held), || {
                         format!("{id} lost a rotated token outside the stated window")
                     });
                 }
@@ -287,17 +288,36 @@ async fn opened(
     done.expect("nobody ends a reader")
 }
 
-/// Whether the last rotation of an account fell into a run that a fault met at or after it: the window
-/// from the platform's answer to the first durable write.
-fn in_the_window(world: &World, open_id: &str) -> bool {
+/// The refresh token that a connection holds, whatever its state.
+async fn held(world: &World, at: &Connection) -> String {
+    let at = at.clone();
+    let (_, done) = world
+        .run("a reader", "ApiTimeout", move |instance, _| {
+            Box::pin(async move {
+                let (keys, sealed) = (at.keys(), at.sealed.as_ref().unwrap());
+                let place = at.place(&keys, at.token_version);
+                let vault = instance.api.tokens.vault();
+                let text = vault.open(at.connection_id.as_str(), &place, sealed).await;
+                let bundle: Value = serde_json::from_slice(&text.unwrap()).unwrap();
+                bundle["refresh_token"].as_str().unwrap().to_owned()
+            })
+        })
+        .await;
+    done.expect("nobody ends a reader")
+}
+
+/// Whether this token was rotated away by a run that a fault met at or after the platform's answer: the
+/// window from that answer to the first durable write.
+fn in_the_window(world: &World, token: &str) -> bool {
     let rotations = world.platform.rotations();
-    let Some(last) = rotations.iter().rev().find(|one| one.open_id == open_id) else {
+    let Some(run) = rotations
+        .iter()
+        .find(|one| one.spent == token)
+        .map(|one| one.run)
+    else {
         return false;
     };
     let notes = world.notes.lock().unwrap();
-    let Some(run) = last.run else {
-        return true;
-    };
     if notes.dead.contains(&run) || notes.failed.contains(&run) {
         return true;
     }

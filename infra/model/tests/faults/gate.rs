@@ -56,7 +56,9 @@ impl std::fmt::Display for Met {
             "{:>11.3} {function}#{of} {number:>2} {action} {resource}",
             *at_ms as f64 / 1_000.0
         )?;
-        if *fate != Fate::default() {
+        // The usual latency is not worth a word.
+        let late = fate.before + fate.after > std::time::Duration::from_secs(1);
+        if fate.outcome != Outcome::Done || late {
             write!(f, "  <- {}", short(fate))?;
         }
         Ok(())

@@ -27,9 +27,10 @@ pub(crate) const CHUNK: u64 = 5 * 1_048_576;
 /// A refresh that rotated, as the platform saw it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rotated {
-    pub(crate) open_id: String,
+    /// The refresh token that it spent.
+    pub(crate) spent: String,
     /// The run that asked for it.
-    pub(crate) run: Option<usize>,
+    pub(crate) run: usize,
 }
 
 /// The stand-in, with what the harness notes beside it.
@@ -105,16 +106,18 @@ impl Platform {
         self.rotations.lock().unwrap().clone()
     }
 
-    async fn call(&self, name: &str, run: usize, request: Request<Body>) -> Response<Bytes> {
+    /// One call of a run; `spends`: the refresh token that it asks to be rotated.
+    async fn call(
+        &self,
+        run: usize,
+        spends: Option<String>,
+        request: Request<Body>,
+    ) -> Response<Bytes> {
         let answer = self.sandbox.call(request).await.unwrap();
-        if name == "tiktok.token.refresh"
-            && let Ok(body) = serde_json::from_slice::<Value>(answer.body())
-            && let Some(open_id) = body["open_id"].as_str()
-        {
-            self.rotations.lock().unwrap().push(Rotated {
-                open_id: open_id.to_owned(),
-                run: Some(run),
-            });
+        let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        if let Some(spent) = spends.filter(|_| body["access_token"].is_string()) {
+            let mut rotations = self.rotations.lock().unwrap();
+            rotations.push(Rotated { spent, run });
         }
         answer
     }
@@ -134,6 +137,7 @@ impl Line {
         name: &'static str,
         request: Request<Body>,
         torn: Option<Request<Body>>,
+        spends: Option<String>,
         timeout: Duration,
     ) -> Result<Response<Bytes>, NoAnswer> {
         let (method, url) = (request.method().clone(), request.uri().to_string());
@@ -164,7 +168,7 @@ impl Line {
                         if !before.is_zero() {
                             pass(before).await;
                         }
-                        platform.call(name, run, sent).await
+                        platform.call(run, spends, sent).await
                     });
                     Some(effect.await.unwrap())
                 }
@@ -216,7 +220,11 @@ impl Wire for Line {
         call: platforms::Call,
         timeout: Duration,
     ) -> BoxFuture<'_, Result<Response<Bytes>, NoAnswer>> {
-        Box::pin(self.carry(call.name, call.request.map(Body::from), None, timeout))
+        let form = form_urlencoded::parse(call.request.body());
+        let spends = form.filter(|(name, _)| name == "refresh_token");
+        let spends = spends.map(|(_, token)| token.into_owned()).next();
+        let request = call.request.map(Body::from);
+        Box::pin(self.carry(call.name, request, None, spends, timeout))
     }
 
     fn upload<'a>(
@@ -254,7 +262,7 @@ impl Wire for Line {
             let whole = pieces.into_iter().map(Ok::<_, std::io::Error>);
             let whole = Body::from_stream(futures_util::stream::iter(whole));
             let whole = Request::from_parts(parts, whole);
-            self.carry("tiktok.upload", whole, Some(torn), timeout)
+            self.carry("tiktok.upload", whole, Some(torn), None, timeout)
                 .await
         })
     }
