@@ -17,7 +17,7 @@ fn main() -> ExitCode {
             sessions: Sessions::new(wiring.dynamodb(), env.text(&var::TABLE_SESSIONS)),
             users: Users::new(wiring.dynamodb(), env.text(&var::TABLE_USERS)),
             chooser: Chooser {
-                wire: Arc::new(tokens.transport().clone()),
+                wire: tokens.wire().clone(),
                 limiter: wiring.limiter(&env),
                 tokens: tokens.clone(),
             },

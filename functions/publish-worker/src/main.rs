@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         let fetcher = Fetcher {
             media: MediaTable::new(wiring.dynamodb(), env.text(&var::TABLE_MEDIA)),
             files: files.clone(),
-            source: Arc::new(tokens.transport().clone()),
+            source: Arc::new(wiring.transport(&env)?),
             queue: queue.clone(),
             lease,
             clock: wiring.clock.clone(),
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         let runner = Runner {
             targets: Targets::new(wiring.dynamodb(), env.text(&var::TABLE_TARGETS)),
             events: Events::new(wiring.dynamodb(), env.text(&var::TABLE_EVENTS)),
-            wire: Arc::new(tokens.transport().clone()),
+            wire: tokens.wire().clone(),
             limiter: wiring.limiter(&env),
             files: files.clone(),
             queue: queue.clone(),

@@ -9,10 +9,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use serde_json::Value;
 
-/// The region that everything local lives in.
-pub const REGION: &str = "us-east-1";
-/// The account that everything local lives in.
-pub const ACCOUNT: &str = "000000000000";
+pub use model::{ACCOUNT, REGION};
 
 /// An error answer of an AWS API.
 #[derive(Debug, thiserror::Error)]

@@ -1,21 +1,31 @@
 //! The stand-ins' clock: the machine's, moved forward by whoever drives a test.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
 /// Time in milliseconds since the epoch, which a control call may move.
-#[derive(Debug)]
 pub(crate) struct Clock {
+    given: Option<Now>,
     ahead_ms: AtomicI64,
     moved: watch::Sender<u64>,
 }
 
+/// Another time than the machine's, in milliseconds since the epoch.
+pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
+
 impl Clock {
     /// The machine's time.
     pub(crate) fn new() -> Self {
+        Self::over(None)
+    }
+
+    /// The given time, or the machine's.
+    pub(crate) fn over(given: Option<Now>) -> Self {
         Self {
+            given,
             ahead_ms: AtomicI64::new(0),
             moved: watch::Sender::new(0),
         }
@@ -23,10 +33,8 @@ impl Clock {
 
     /// Now, in milliseconds.
     pub(crate) fn now_ms(&self) -> i64 {
-        let real = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        i64::try_from(real.as_millis()).unwrap_or(i64::MAX) + self.ahead_ms.load(Ordering::SeqCst)
+        let now = self.given.as_ref().map_or_else(machine_ms, |now| now());
+        now + self.ahead_ms.load(Ordering::SeqCst)
     }
 
     /// Moves the clock; waits that are due by then end at once.
@@ -55,4 +63,19 @@ impl Clock {
             }
         }
     }
+}
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Clock")
+            .field("now_ms", &self.now_ms())
+            .finish_non_exhaustive()
+    }
+}
+
+fn machine_ms() -> i64 {
+    let real = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(real.as_millis()).unwrap_or(i64::MAX)
 }

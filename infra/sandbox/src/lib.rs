@@ -26,6 +26,7 @@
 //! ```
 
 mod clock;
+mod in_process;
 mod socket;
 pub mod tiktok;
 
@@ -38,6 +39,8 @@ use axum::Router;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+pub use crate::clock::Now;
+pub use crate::in_process::{Carrier, InProcess, Webhook};
 use crate::socket::{Connections, CutListener, Switch};
 
 /// What the stand-ins are started with.

@@ -21,6 +21,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::HttpClient;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::checksum_config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_types::retry::RetryConfig;
@@ -77,35 +78,51 @@ impl Aws {
         let http = Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .build_https();
-        let mut builder = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(env.text(&AWS_REGION)))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(http)
-            .sleep_impl(TokioSleep::new())
-            .time_source(SystemTimeSource::new())
-            .retry_config(RetryConfig::standard().with_max_attempts(3))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(timeouts.connect)
-                    .operation_attempt_timeout(timeouts.attempt)
-                    .operation_timeout(timeouts.operation)
-                    .build(),
-            )
-            // A file is read no faster than the platform takes it: that is no stall.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            // The signature covers the body's SHA-256 already; a CRC besides it buys nothing.
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        let mut builder = settings(http, timeouts, env.text(&AWS_REGION), credentials)
             .service_config(ServiceEndpoints::of(env));
         builder.set_endpoint_url(env.url(&AWS_ENDPOINT_URL));
         Self(builder.build())
+    }
+
+    /// The same settings over another way out: a model of AWS, in a harness. The SDK keeps one budget
+    /// of retries for each region, so worlds that must not starve each other have one of their own.
+    pub fn over(http: impl HttpClient + 'static, region: &str, timeouts: Timeouts) -> Self {
+        let credentials = Credentials::new("model", "model", None, None, "model");
+        Self(settings(http, timeouts, region.to_owned(), credentials).build())
     }
 
     /// What `Client::new` of every service takes.
     pub fn config(&self) -> &SdkConfig {
         &self.0
     }
+}
+
+fn settings(
+    http: impl HttpClient + 'static,
+    timeouts: Timeouts,
+    region: String,
+    credentials: Credentials,
+) -> aws_types::sdk_config::Builder {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(http)
+        .sleep_impl(TokioSleep::new())
+        .time_source(SystemTimeSource::new())
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(timeouts.connect)
+                .operation_attempt_timeout(timeouts.attempt)
+                .operation_timeout(timeouts.operation)
+                .build(),
+        )
+        // A file is read no faster than the platform takes it: that is no stall.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        // The signature covers the body's SHA-256 already; a CRC besides it buys nothing.
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
 }
 
 /// The endpoints of single services: `AWS_ENDPOINT_URL_DYNAMODB`.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use domain::{AttemptId, ConnectionId, Fault, FaultKind, UserId};
+use domain::metric::LIMIT_WAITS;
+use domain::{AttemptId, ConnectionId, Fault, FaultKind, Labels, UserId};
 use limits::{Limiter, Owner, Place};
 use platforms::{Answer, Apps, Choices, PostingChoices};
 use store::StoreError;
@@ -98,6 +99,8 @@ impl Chooser {
         let id = AttemptId::new(sent_at, self.tokens.entropy().as_ref());
         let limits = call.limits.clone();
         if let Place::Later(wait) = self.limiter.reserve(owner, &limits, id.as_str()).await? {
+            let labels = Labels::from(account.platform).limit(wait.limit);
+            self.tokens.meter().count(&LIMIT_WAITS, labels);
             return Err(ChoicesError::Fault(wait.fault));
         }
         let answer = self.wire.send(call, self.tokens.http_timeout()).await;

@@ -65,7 +65,7 @@ impl Tokens {
             };
             let sent_at = self.now();
             let name = call.name;
-            let answered = self.parts().transport.send(call, self.http_timeout()).await;
+            let answered = self.parts().wire.send(call, self.http_timeout()).await;
             let response = answered.map_err(|error| {
                 tracing::warn!(call = name, error = %error, "exchange brought no answer");
                 Fault::new(FaultKind::PlatformDown)

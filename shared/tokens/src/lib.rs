@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use domain::{AttemptId, Clock, Entropy, Holder, Meter, Silent, Timestamp};
 use store::{Accounts, Connections, Events, Flows, Platforms, Revocations};
-use transport::Transport;
+use transport::Wire;
 use vault::Vault;
 
 pub use access::{Access, AccessError};
@@ -62,8 +62,8 @@ pub struct Parts {
     pub platforms: Platforms,
     /// Sealing and opening.
     pub vault: Vault,
-    /// The way out to platforms.
-    pub transport: Transport,
+    /// The way out to platforms: a `Transport`, or a test's own.
+    pub wire: Arc<dyn Wire>,
     /// For the rescue queue.
     pub sqs: aws_sdk_sqs::Client,
     /// The rescue queue's URL.
@@ -134,8 +134,8 @@ impl Tokens {
     }
 
     /// The way out to platforms.
-    pub fn transport(&self) -> &Transport {
-        &self.inner.parts.transport
+    pub fn wire(&self) -> &Arc<dyn Wire> {
+        &self.inner.parts.wire
     }
 
     /// Sealing and opening.

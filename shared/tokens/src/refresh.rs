@@ -230,7 +230,7 @@ impl Tokens {
         let sent_at = self.now();
         let timeout = held.policy.timeout.min(self.parts().timing.http_timeout);
         // The window opens with this request …
-        let response = match self.parts().transport.send(call, timeout).await {
+        let response = match self.parts().wire.send(call, timeout).await {
             Ok(response) => response,
             Err(no_answer) => return self.unanswered(held, &no_answer, sent_at).await,
         };

@@ -199,7 +199,7 @@ impl Tokens {
             .key_of(&row.revocation_id, &row.sealed)
             .await?;
         let sent_at = self.now();
-        let Ok(response) = self.parts().transport.send(call, self.http_timeout()).await else {
+        let Ok(response) = self.parts().wire.send(call, self.http_timeout()).await else {
             return Ok(Renewed::NotNow);
         };
         match refresh.read(
@@ -238,7 +238,7 @@ impl Tokens {
             return Some(Revocation::NotNeeded);
         };
         let sent_at = self.now();
-        let answered = self.parts().transport.send(call, self.http_timeout()).await;
+        let answered = self.parts().wire.send(call, self.http_timeout()).await;
         let response = match answered {
             Ok(response) => response,
             Err(error) => {

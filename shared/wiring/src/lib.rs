@@ -1,10 +1,10 @@
 //! Builds the rooms that functions need out of their environment, so that no two functions read the
 //! same variable in two ways. Holds no rules.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use domain::{Clock, Entropy, Meter};
+use domain::{Clock, Entropy, Meter, Silent};
 use lambda::variables as var;
 use lambda::{
     Aws, CachedSecret, Env, Metrics, OsEntropy, SecretError, SecretsManager, SystemClock,
@@ -14,7 +14,7 @@ use platforms::Apps;
 use posts::Files;
 use store::{Accounts, Connections, Events, Flows, Limits, Platforms, Revocations};
 use tokens::{Parts, Timing, Tokens};
-use transport::{HostOverrides, Transport};
+use transport::{HostOverrides, Transport, Wire};
 use vault::Vault;
 
 /// What everything else is built from.
@@ -28,19 +28,41 @@ pub struct Wiring {
     /// Where figures go.
     pub meter: Arc<dyn Meter>,
     dynamodb: aws_sdk_dynamodb::Client,
+    wire: Option<Arc<dyn Wire>>,
+    transport: OnceLock<Transport>,
 }
 
 impl Wiring {
     /// Reads what every function has.
     pub fn new(env: &Env) -> Self {
-        let aws = Aws::from_env(env);
+        let wiring = Self::of(
+            Aws::from_env(env),
+            Arc::new(SystemClock),
+            Arc::new(OsEntropy),
+            None,
+        );
+        Self {
+            meter: Arc::new(Metrics::new(env)),
+            ..wiring
+        }
+    }
+
+    /// Over parts of the caller's own: a harness has its own AWS, time, chance and platforms.
+    pub fn of(
+        aws: Aws,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        wire: Option<Arc<dyn Wire>>,
+    ) -> Self {
         let dynamodb = aws_sdk_dynamodb::Client::new(aws.config());
         Self {
             aws,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(OsEntropy),
-            meter: Arc::new(Metrics::new(env)),
+            clock,
+            entropy,
+            meter: Arc::new(Silent),
             dynamodb,
+            wire,
+            transport: OnceLock::new(),
         }
     }
 
@@ -73,18 +95,27 @@ impl Wiring {
         .measured(self.meter.clone())
     }
 
-    /// Where hosts are found, for the redirect to a consent page and for [`Wiring::transport`].
+    /// Where hosts are found, for the redirect to a consent page and for [`Wiring::wire`].
     pub fn overrides(&self, env: &Env) -> HostOverrides {
         env.parse(&var::HOST_OVERRIDES, HostOverrides::parse)
             .unwrap_or_default()
     }
 
     /// The way out to platforms.
+    pub fn wire(&self, env: &Env) -> Result<Arc<dyn Wire>, lambda::Error> {
+        Ok(match &self.wire {
+            Some(wire) => wire.clone(),
+            None => Arc::new(self.transport(env)?),
+        })
+    }
+
+    /// The same with all that it can do, for hosts that callers name. Built once.
     pub fn transport(&self, env: &Env) -> Result<Transport, lambda::Error> {
-        Ok(Transport::new(
-            self.overrides(env),
-            transport::Limits::default(),
-        )?)
+        if let Some(built) = self.transport.get() {
+            return Ok(built.clone());
+        }
+        let built = Transport::new(self.overrides(env), transport::Limits::default())?;
+        Ok(self.transport.get_or_init(|| built).clone())
     }
 
     /// The token protocols.
@@ -98,7 +129,7 @@ impl Wiring {
             flows: Flows::new(self.dynamodb(), table(&var::TABLE_FLOWS)),
             platforms: Platforms::new(self.dynamodb(), table(&var::TABLE_PLATFORMS)),
             vault: self.vault(env),
-            transport: self.transport(env)?,
+            wire: self.wire(env)?,
             sqs: self.sqs(),
             rescue_queue: env.text(&var::QUEUE_RESCUE),
             clock: self.clock.clone(),

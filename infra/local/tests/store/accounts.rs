@@ -5,7 +5,7 @@ use store::connections::{Confirmed, Ended};
 use store::due::shard_of;
 use store::{AccountHolders, Connection, PendingRevocation};
 
-use crate::ground::{Desk, NOW, at, user};
+use crate::desk::{Desk, NOW, at, user};
 
 /// Ends a connection that stands as `seen`, by the account's holders as of now.
 pub(crate) async fn end(desk: &Desk, seen: &Connection, owed: Option<&PendingRevocation>) -> Ended {

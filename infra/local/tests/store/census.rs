@@ -3,7 +3,7 @@
 use domain::{ConnectionStatus, Timestamp};
 use store::connections::{Confirmed, Standing};
 
-use crate::ground::{Desk, at, user};
+use crate::desk::{Desk, at, user};
 
 const SEGMENTS: u32 = 5;
 

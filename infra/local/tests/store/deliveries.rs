@@ -4,7 +4,7 @@ use domain::{DeliveryId, EventKind, Platform, Timestamp};
 use store::deliveries::{DeliveryState, Taken};
 use store::{Mark, RawBody, Transacted, Transaction};
 
-use crate::ground::{Desk, NOW, at};
+use crate::desk::{Desk, NOW, at};
 
 /// A worker's wish for the desk's delivery, with a lease of 45 seconds from `secs`.
 fn wish(desk: &Desk, secs: i64) -> Mark {

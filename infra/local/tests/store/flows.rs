@@ -4,7 +4,7 @@ use domain::{AttemptId, Revocation, Timestamp};
 use store::due::shard_of;
 use store::{Flow, PendingRevocation};
 
-use crate::ground::{Desk, NOW, at};
+use crate::desk::{Desk, NOW, at};
 
 #[tokio::test]
 async fn a_flow_is_consumed_once_and_in_time() {

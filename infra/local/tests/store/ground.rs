@@ -1,37 +1,15 @@
-//! One deployed stack for all tests of this binary, and a desk with fresh ids for each of them.
+//! The emulator: one stack deployed from the real template for all tests of this binary, and calls
+//! through the same proxy as the functions'.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock, mpsc};
 
 use aws_credential_types::Credentials;
-use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{
-    Account, AttemptId, ConnectionId, Event, EventId, EventKind, Fault, FaultKind, FlowId, Holder,
-    Platform, SeededEntropy, Timestamp, UserId,
-};
 use local::proxy::{Callers, SECRET_KEY};
-use local::{Cloud, Stack, StackOptions};
-use serde_json::json;
-use store::connections::{Confirmed, NewTokens};
-use store::flows::Grant;
-use store::{
-    Accounts, Connection, Connections, Deliveries, Events, Flow, Flows, MediaTable,
-    PendingRevocation, Platforms, Posts, Revocations, Sessions, Targets, Users,
-};
-use vault::Sealed;
-
-pub(crate) type Item = HashMap<String, AttributeValue>;
-
-/// The instant around which all tests happen; long past for the machine's own clock.
-pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
-
-/// So many seconds after [`NOW`].
-pub(crate) const fn at(secs: i64) -> Timestamp {
-    NOW.plus_secs(secs)
-}
+use local::{Cloud, Scripted, Stack, StackOptions};
+pub(crate) use local::{Fault, Rule};
 
 /// Lives in a thread of its own: a test's runtime ends with the test.
-pub(crate) fn stack() -> &'static Stack {
+fn stack() -> &'static Stack {
     static STACK: OnceLock<Arc<Stack>> = OnceLock::new();
     STACK.get_or_init(|| {
         let (tell, hear) = mpsc::channel();
@@ -62,7 +40,18 @@ pub(crate) fn dynamodb(function: &str) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(config.build())
 }
 
-pub(crate) fn credentials(function: &str) -> Credentials {
+/// A client of KMS with the credentials of a function.
+pub(crate) fn kms(function: &str) -> aws_sdk_kms::Client {
+    let config = aws_sdk_kms::Config::builder()
+        .behavior_version(aws_sdk_kms::config::BehaviorVersion::latest())
+        .region(aws_sdk_kms::config::Region::new(local::aws::REGION))
+        .endpoint_url(stack().aws_endpoint())
+        .credentials_provider(credentials(function))
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    aws_sdk_kms::Client::from_conf(config.build())
+}
+
+fn credentials(function: &str) -> Credentials {
     let token = Some("of no process".to_owned());
     Credentials::new(
         Callers::access_key(function),
@@ -73,249 +62,23 @@ pub(crate) fn credentials(function: &str) -> Credentials {
     )
 }
 
-/// All tables, and a user, an account and ids that no other test has.
-pub(crate) struct Desk {
-    pub(crate) client: aws_sdk_dynamodb::Client,
-    pub(crate) users: Users,
-    pub(crate) sessions: Sessions,
-    pub(crate) flows: Flows,
-    pub(crate) connections: Connections,
-    pub(crate) accounts: Accounts,
-    pub(crate) media: MediaTable,
-    pub(crate) posts: Posts,
-    pub(crate) targets: Targets,
-    pub(crate) deliveries: Deliveries,
-    pub(crate) events: Events,
-    pub(crate) revocations: Revocations,
-    pub(crate) platforms: Platforms,
-    pub(crate) user: UserId,
-    pub(crate) account: Account,
-    pub(crate) entropy: SeededEntropy,
+/// The name of a table by its noun.
+pub(crate) fn table(noun: &str) -> &'static str {
+    stack().table(noun).unwrap()
 }
 
-impl Desk {
-    /// The desk of the test of this name.
-    pub(crate) fn new(test: &str) -> Self {
-        Self::of("upload", test)
-    }
-
-    /// The same with another function's credentials.
-    pub(crate) fn of(function: &str, test: &str) -> Self {
-        let client = dynamodb(function);
-        let table = |noun: &str| stack().table(noun).unwrap().to_owned();
-        // Ids of two desks differ, even of one test's.
-        let seed = format!("{function} {test}")
-            .bytes()
-            .fold(7_u64, |seed, byte| seed.wrapping_mul(131) ^ u64::from(byte));
-        Self {
-            users: Users::new(client.clone(), table("users")),
-            sessions: Sessions::new(client.clone(), table("sessions")),
-            flows: Flows::new(client.clone(), table("flows")),
-            connections: Connections::new(client.clone(), table("connections")),
-            accounts: Accounts::new(client.clone(), table("accounts")),
-            media: MediaTable::new(client.clone(), table("media")),
-            posts: Posts::new(client.clone(), table("posts")),
-            targets: Targets::new(client.clone(), table("targets")),
-            deliveries: Deliveries::new(client.clone(), table("deliveries")),
-            events: Events::new(client.clone(), table("events")),
-            revocations: Revocations::new(client.clone(), table("revocations")),
-            platforms: Platforms::new(client.clone(), table("platforms")),
-            user: user(&format!("user-{test}")),
-            account: account(&format!("account-{test}")),
-            entropy: SeededEntropy::new(seed),
-            client,
-        }
-    }
-
-    pub(crate) fn attempt(&self) -> AttemptId {
-        AttemptId::new(NOW, &self.entropy)
-    }
-
-    pub(crate) fn holder(&self) -> Holder {
-        Holder::new(NOW, &self.entropy)
-    }
-
-    /// An item as DynamoDB has it.
-    pub(crate) async fn item<const N: usize>(
-        &self,
-        noun: &str,
-        key: [(&str, &str); N],
-    ) -> Option<Item> {
-        let mut get = self
-            .client
-            .get_item()
-            .table_name(stack().table(noun).unwrap())
-            .consistent_read(true);
-        for (name, value) in key {
-            get = get.key(name, AttributeValue::S(value.to_owned()));
-        }
-        get.send().await.unwrap().item
-    }
-
-    /// How many events of this kind were told of the user.
-    pub(crate) async fn told(&self, user: &UserId, kind: EventKind) -> usize {
-        let scan = self
-            .client
-            .scan()
-            .table_name(stack().table("events").unwrap())
-            .filter_expression("user_id = :user AND kind = :kind")
-            .expression_attribute_values(":user", AttributeValue::S(user.to_string()))
-            .expression_attribute_values(":kind", AttributeValue::S(kind.as_str().to_owned()));
-        scan.send().await.unwrap().items().len()
-    }
-
-    pub(crate) fn event(&self, user: &UserId, kind: EventKind) -> Event {
-        Event {
-            id: EventId::new(NOW, &self.entropy),
-            kind,
-            user_id: user.clone(),
-            at: NOW,
-            detail: json!({}),
-        }
-    }
-
-    // ---- flows and connections
-
-    /// A flow of the user that began now and expires in ten minutes.
-    pub(crate) fn flow(&self, user: &UserId) -> Flow {
-        Flow {
-            flow_id: FlowId::new(NOW, &self.entropy),
-            state_hash: "state".to_owned(),
-            browser_hash: "browser".to_owned(),
-            user_id: user.clone(),
-            user_label: "Label".to_owned(),
-            platform: Platform::TikTok,
-            redirect_uri: "https://passerelle.test/oauth/tiktok/callback".to_owned(),
-            sealed_verifier: Some(sealed("verifier")),
-            scopes: vec!["video.publish".to_owned()],
-            return_to: None,
-            locale: None,
-            created_at: NOW,
-            expires_at: at(600),
-            consumed_at: None,
-            grant: None,
-            confirmed_at: None,
-            linked: None,
-            due_at: None,
-        }
-    }
-
-    pub(crate) fn grant(&self) -> Grant {
-        Grant {
-            accounts: vec![self.account.clone()],
-            scopes: vec!["video.publish".to_owned()],
-            sealed: sealed("grant"),
-            issued_at: NOW,
-        }
-    }
-
-    /// A flow in the table that awaits its creator until `at(600)`.
-    pub(crate) async fn granted(&self, user: &UserId) -> Flow {
-        let flow = self.flow(user);
-        self.flows.put(&flow).await.unwrap();
-        let id = &flow.flow_id;
-        let consumed = self.flows.consume(id, NOW, &self.attempt()).await.unwrap();
-        assert!(consumed.is_some());
-        let (grant, until) = (self.grant(), at(600));
-        let kept = self
-            .flows
-            .granted(id, &grant, until, &self.attempt())
-            .await
-            .unwrap();
-        assert!(kept);
-        self.flows.get(id, NOW).await.unwrap().unwrap()
-    }
-
-    /// Confirms a flow for the desk's account, whose row was seen at version `seen`.
-    pub(crate) async fn confirm(
-        &self,
-        flow: &Flow,
-        seen: u64,
-        now: Timestamp,
-        attempt: AttemptId,
-    ) -> Confirmed {
-        let user = &flow.user_id;
-        let id = self.id_of(user);
-        let bundle = sealed(&format!("version {}", seen + 1));
-        let new = NewTokens {
-            user,
-            connection: &id,
-            account: &self.account,
-            seen,
-            sealed: &bundle,
-            scopes: &flow.scopes,
-            missing_scopes: &[],
-            expires_at: Some(at(7_200)),
-            refresh_expires_at: Some(at(86_400)),
-            due_at: Some(at(3_600)),
-            issued_at: NOW,
-            now,
-        };
-        let event = Event {
-            id: EventId::of(&[id.as_str(), "connected", &seen.to_string()]),
-            ..self.event(user, EventKind::ConnectionConnected)
-        };
-        let (flows, events) = ((&self.flows, flow), (&self.events, &event));
-        self.connections
-            .confirm(&new, flows, &self.accounts, events, attempt)
-            .await
-            .unwrap()
-    }
-
-    /// A connection of the user to the desk's account, at version 1.
-    pub(crate) async fn connected(&self, user: &UserId) -> Connection {
-        let flow = self.granted(user).await;
-        let done = self.confirm(&flow, 0, NOW, self.attempt()).await;
-        assert_eq!(done, Confirmed::Done);
-        self.connection(user).await
-    }
-
-    pub(crate) fn id_of(&self, user: &UserId) -> ConnectionId {
-        ConnectionId::of(user, Platform::TikTok, &self.account.id)
-    }
-
-    /// The user's connection as it stands.
-    pub(crate) async fn connection(&self, user: &UserId) -> Connection {
-        let found = self.connections.get(user, &self.id_of(user)).await;
-        found.unwrap().expect("a connection")
-    }
-
-    pub(crate) fn pending(&self, of: Option<&Connection>) -> PendingRevocation {
-        let id = self.attempt().to_string();
-        PendingRevocation {
-            platform: Platform::TikTok,
-            account_key: self.account.key(),
-            connection: of.map(|at| (at.user_id.clone(), at.connection_id.clone())),
-            sealed: sealed("pending"),
-            due_at: at(60),
-            due_shard: PendingRevocation::shard(&id),
-            give_up_at: at(86_400),
-            tries: 0,
-            revocation_id: id,
-        }
-    }
+/// The key of the tokens.
+pub(crate) fn key_id() -> String {
+    stack().reference("TokenKey").unwrap().to_owned()
 }
 
-pub(crate) fn user(text: &str) -> UserId {
-    text.parse().unwrap()
+/// Puts a fault in place.
+pub(crate) fn fault(rule: Rule, fault: Fault) -> Scripted {
+    stack().fault(rule, fault)
 }
 
-pub(crate) fn account(id: &str) -> Account {
-    Account {
-        platform: Platform::TikTok,
-        id: id.to_owned(),
-        display_name: "Mara".to_owned(),
-        username: None,
-        profile_url: None,
-        other_ids: BTreeMap::new(),
-    }
-}
-
-/// Tables do not look into what is sealed.
-pub(crate) fn sealed(text: &str) -> Sealed {
-    Sealed::from_bytes(text.as_bytes().to_vec())
-}
-
-pub(crate) fn trouble() -> Fault {
-    Fault::new(FaultKind::PlatformDown)
+/// How often a function made this call so far.
+pub(crate) fn calls(function: &str, action: &str) -> usize {
+    let calls = stack().record().of(function);
+    calls.iter().filter(|call| call.action == action).count()
 }

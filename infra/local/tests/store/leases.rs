@@ -6,7 +6,7 @@ use store::due::shard_of;
 use store::{Connection, Transacted, Written};
 
 use crate::accounts::end;
-use crate::ground::{Desk, NOW, account, at, sealed, trouble};
+use crate::desk::{Desk, NOW, account, at, sealed, trouble};
 
 /// How long a lease that was never given back is left alone.
 const SETTLE: i64 = 120;

@@ -6,7 +6,7 @@ use store::flows::Grant;
 use store::targets::Progress;
 use store::{RawBody, SessionLink, StoreError};
 
-use crate::ground::{Desk, NOW, at, sealed};
+use crate::desk::{Desk, NOW, at, sealed};
 use crate::targets::{progress, queued, told};
 
 const LIMIT: usize = 400 * 1_024;

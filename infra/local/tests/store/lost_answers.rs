@@ -5,14 +5,14 @@ use std::fmt::Debug;
 use std::future::Future;
 
 use domain::{ConnectionStatus, EventKind, MediaStatus, ReauthReason, TargetStatus};
-use local::{Fault, Rule};
 use store::connections::{Commit, Confirmed, Ended, Lease, LeaseAsk};
 use store::deliveries::{DeliveryState, Taken};
 use store::media::Created;
 use store::{BrowserSession, Mark, SessionLink, StoreError, Transacted, Written};
 
 use crate::accounts::end_by;
-use crate::ground::{Desk, NOW, at, sealed, stack, trouble};
+use crate::desk::{Desk, NOW, at, sealed, trouble};
+use crate::ground::{Fault, Rule, fault};
 use crate::media::{create, file, key, post, stored};
 use crate::targets::{progress, queued, told};
 
@@ -21,7 +21,7 @@ const LOSER: &str = "sweeper";
 
 /// Makes the write, whose first answer is lost.
 async fn lost<T: Debug + PartialEq>(what: &str, write: impl Future<Output = T>, expected: T) {
-    let lost = stack().fault(Rule::on("dynamodb:").by(LOSER), Fault::DropAfter);
+    let lost = fault(Rule::on("dynamodb:").by(LOSER), Fault::DropAfter);
     assert_eq!(write.await, expected, "{what}");
     assert_eq!(lost.fired(), 1, "{what}");
 }

@@ -2,6 +2,9 @@
 //! same proxy as the functions: refused conditions and what stands instead, repeated writes, expired
 //! rows, pages, due indexes, fences, races. Every instant is an argument.
 //!
+//! The same modules run on the model in memory, in its crate's tests: what is not `ground` knows
+//! neither.
+//!
 //! The modules say `cfg(test)` so that clippy knows their helpers for test code.
 
 #[cfg(test)]
@@ -10,6 +13,8 @@ mod accounts;
 mod census;
 #[cfg(test)]
 mod deliveries;
+#[cfg(test)]
+mod desk;
 #[cfg(test)]
 mod flows;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use domain::{Event, EventKind, MediaId, MediaKind, MediaStatus, PostId, Timestam
 use store::media::{Created, IdempotencyKey};
 use store::{Media, Post, StoreError};
 
-use crate::ground::{Desk, NOW, at};
+use crate::desk::{Desk, NOW, at};
 
 pub(crate) const DAY: i64 = 24 * 3_600;
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use domain::{FixedClock, Platform, SeededEntropy};
-use local::{Fault, Rule};
 use vault::{Place, Sealed, Vault, VaultError};
 
-use crate::ground::{NOW, credentials, stack};
+use crate::desk::NOW;
+use crate::ground::{self, Fault, Rule, fault};
 
 const KEYS: &[&str] = &["user", "conn"];
 
@@ -22,15 +22,9 @@ fn place(version: u64) -> Place<'static> {
 
 /// A function's vault with an empty cache.
 fn vault(function: &str, environment: &str, clock: Arc<FixedClock>) -> Vault {
-    let config = aws_sdk_kms::Config::builder()
-        .behavior_version(aws_sdk_kms::config::BehaviorVersion::latest())
-        .region(aws_sdk_kms::config::Region::new(local::aws::REGION))
-        .endpoint_url(stack().aws_endpoint())
-        .credentials_provider(credentials(function))
-        .http_client(aws_smithy_http_client::Builder::new().build_http());
     Vault::new(
-        aws_sdk_kms::Client::from_conf(config.build()),
-        stack().reference("TokenKey").unwrap(),
+        ground::kms(function),
+        ground::key_id(),
         environment,
         clock,
         Arc::new(SeededEntropy::new(NOW.millis().unsigned_abs())),
@@ -77,8 +71,7 @@ async fn a_key_is_asked_for_once_and_drawn_anew_after_thirty_days() {
     let sealed = a_sealed_text(&vault("session", "here", clock.clone())).await;
     let vault = vault("session", "here", clock.clone());
     let calls = || {
-        let calls = stack().record().of("session");
-        let of = |action: &str| calls.iter().filter(|call| call.action == action).count();
+        let of = |action: &str| ground::calls("session", action);
         (of("kms:Decrypt"), of("kms:GenerateDataKey"))
     };
     for _ in 0..3 {
@@ -104,7 +97,7 @@ async fn trouble_of_kms_is_no_broken_text() {
     let sealed = a_sealed_text(&vault("token-refresh", "here", clock())).await;
     let vault = vault("token-refresh", "here", clock());
     let rule = Rule::on("kms:Decrypt").by("token-refresh").times(3);
-    let down = stack().fault(rule, Fault::error(500, "KMSInternalException"));
+    let down = fault(rule, Fault::error(500, "KMSInternalException"));
     let opened = vault.open("conn_a", &place(1), &sealed).await;
     let code = "KMSInternalException".to_owned();
     assert_eq!(opened.unwrap_err(), VaultError::KmsUnavailable(code));

@@ -3,7 +3,7 @@
 use domain::Platform;
 use store::{BrowserSession, SessionLink, User};
 
-use crate::ground::{Desk, NOW, at, trouble};
+use crate::desk::{Desk, NOW, at, trouble};
 
 fn link(desk: &Desk, hash: &str) -> SessionLink {
     SessionLink {

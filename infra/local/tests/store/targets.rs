@@ -8,7 +8,7 @@ use store::due::shard_of;
 use store::targets::{Progress, SealedPart};
 use store::{Target, Transacted, Transaction};
 
-use crate::ground::{Desk, NOW, at, sealed};
+use crate::desk::{Desk, NOW, at, sealed};
 use crate::media::post;
 
 /// A queued target of a post of its own, in the table and due now.

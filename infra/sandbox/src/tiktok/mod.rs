@@ -60,6 +60,7 @@ pub use settings::Settings;
 pub use text::sign;
 
 use crate::clock::Clock;
+use crate::in_process::Carrier;
 use crate::socket::Switch;
 use call::{Call, Endpoint};
 use errors::refuse;
@@ -77,6 +78,8 @@ pub(crate) struct World {
     changed: watch::Sender<u64>,
     tasks: Mutex<JoinSet<()>>,
     http: reqwest::Client,
+    /// Takes webhooks in the network's place.
+    carrier: Option<Carrier>,
 }
 
 impl World {
@@ -89,14 +92,29 @@ impl World {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
+        Self::over(config, base_url, Clock::new(), http, None)
+    }
+
+    /// A world with a clock and a carrier of its own.
+    pub(crate) fn over(
+        config: Config,
+        base_url: String,
+        clock: Clock,
+        http: reqwest::Client,
+        carrier: Option<Carrier>,
+    ) -> anyhow::Result<Arc<Self>> {
+        for app in &config.apps {
+            app.check()?;
+        }
         Ok(Arc::new(Self {
             base_url,
-            clock: Clock::new(),
+            clock,
             state: Mutex::new(State::new(&config)),
             initial: config,
             changed: watch::Sender::new(0),
             tasks: Mutex::new(JoinSet::new()),
             http,
+            carrier,
         }))
     }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{AttemptId, Fault, FaultKind, Holder, Secret, Timestamp};
+use domain::metric::LIMIT_WAITS;
+use domain::{AttemptId, Fault, FaultKind, Holder, Labels, Secret, Timestamp};
 use http::Response;
 use limits::Place;
 use platforms::{
@@ -292,6 +293,8 @@ impl<'a> Turn<'a> {
                         until = %wait.until,
                         "a platform's limit is kept"
                     );
+                    let labels = Labels::from(self.item.platform).limit(wait.limit);
+                    self.runner.tokens.meter().count(&LIMIT_WAITS, labels);
                     Some(wait)
                 }
             },

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_lc_rs::rand;
 
 use super::KmsError;
-use crate::aws::{ACCOUNT, REGION};
+use crate::{ACCOUNT, REGION};
 
 /// One symmetric key with every generation of its material.
 #[derive(Debug, Clone)]
@@ -145,7 +145,7 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
 }
 
 /// A random UUID, version 4.
-pub(crate) fn uuid() -> String {
+pub fn uuid() -> String {
     let hex = data_encoding::HEXLOWER.encode(&random::<16>());
     format!(
         "{}-{}-4{}-a{}-{}",

@@ -14,7 +14,7 @@ use keyring::Keyring;
 use serde_json::{Value, json};
 
 pub use keyring::Key;
-pub(crate) use keyring::uuid;
+pub use keyring::uuid;
 
 /// What every encryption context boils down to: sorted pairs.
 pub type Context = BTreeMap<String, String>;

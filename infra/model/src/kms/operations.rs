@@ -7,7 +7,7 @@ use super::{
     Context, KmsError, blob,
     keyring::{Key, Keyring, State, now, pending, random},
 };
-use crate::aws::{ACCOUNT, REGION};
+use crate::{ACCOUNT, REGION};
 
 /// KMS's limit on what `Encrypt` takes directly.
 const MAX_PLAINTEXT: usize = 4096;

@@ -1,0 +1,233 @@
+//! One process of the functions: the real handlers over the model, with caches and a clock of their own.
+//! Wired as their `main` does it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Clock, Entropy};
+use lambda::sqs::{Message, Options};
+use lambda::{Env, Timeouts};
+use model::VirtualClock;
+use platforms::Apps;
+use posts::{Chooser, Composer, Fetcher, PublishQueue, Runner, RunnerSettings, Sweep};
+use publish_worker::PublishWorker;
+use refresh_worker::RefreshWorker;
+use store::{
+    Accounts, Connections, Deliveries, Events, Flows, MediaTable, Posts, Revocations, Sessions,
+    Targets, Users,
+};
+use sweeper::Sweeper;
+use token_refresh::TokenRefresh;
+use webhook_worker::{Bodies, WebhookWorker};
+use wiring::Wiring;
+
+use crate::gate::Gate;
+use crate::platform::{Line, Platform};
+
+/// A process that can be any of the functions.
+pub(crate) struct Instance {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) clock: Arc<VirtualClock>,
+    pub(crate) refresh: RefreshWorker,
+    pub(crate) publish: PublishWorker,
+    pub(crate) webhook_worker: WebhookWorker,
+    pub(crate) token_refresh: TokenRefresh,
+    pub(crate) sweeper: Sweeper,
+    pub(crate) api: connections::Api,
+    pub(crate) composer: Composer,
+    pub(crate) flows: Flows,
+    pub(crate) webhook: Hook,
+}
+
+/// What the webhook function is built of; its secret is read when it starts.
+pub(crate) struct Hook {
+    pub(crate) sqs: aws_sdk_sqs::Client,
+    pub(crate) queue: String,
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) bucket: String,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+/// What instances are built from.
+pub(crate) struct Parts<'a> {
+    pub(crate) aws: &'a model::Aws,
+    pub(crate) platform: &'a Arc<Platform>,
+    pub(crate) env: &'a Env,
+    pub(crate) region: &'a str,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) clock: Arc<VirtualClock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl Instance {
+    pub(crate) fn new(parts: Parts<'_>) -> Self {
+        use lambda::variables as var;
+        let Parts {
+            aws,
+            platform,
+            env,
+            region,
+            gate,
+            clock,
+            entropy,
+        } = parts;
+        let http = aws.http_client(gate.clone());
+        let aws = lambda::Aws::over(http, region, Timeouts::default());
+        let line = Arc::new(Line {
+            platform: platform.clone(),
+            gate: gate.clone(),
+        });
+        let time: Arc<dyn Clock> = clock.clone();
+        let wiring = Wiring::of(aws, time.clone(), entropy.clone(), Some(line));
+        let table = |variable| env.text(variable);
+        let db = || wiring.dynamodb();
+        let (sqs, s3) = (wiring.sqs(), wiring.s3());
+        let tokens = wiring.tokens(env).unwrap();
+        let queue = PublishQueue::new(sqs.clone(), env.text(&var::QUEUE_PUBLISH));
+        let files = wiring.files(env);
+        let limiter = wiring.limiter(env);
+        let lease = env.seconds(&var::PUBLISH_LEASE_SECONDS);
+        let targets = Targets::new(db(), table(&var::TABLE_TARGETS));
+        let events = Events::new(db(), table(&var::TABLE_EVENTS));
+        let flows = Flows::new(db(), table(&var::TABLE_FLOWS));
+        Self {
+            refresh: RefreshWorker {
+                tokens: tokens.clone(),
+                rescue_queue: lambda::sqs::queue_name(&env.text(&var::QUEUE_RESCUE)).to_owned(),
+            },
+            publish: PublishWorker {
+                fetcher: Fetcher {
+                    media: MediaTable::new(db(), table(&var::TABLE_MEDIA)),
+                    files: files.clone(),
+                    source: Arc::new(wiring.transport(env).unwrap()),
+                    queue: queue.clone(),
+                    lease,
+                    clock: time.clone(),
+                    entropy: entropy.clone(),
+                },
+                runner: Runner {
+                    limiter: limiter.clone(),
+                    targets: targets.clone(),
+                    events: events.clone(),
+                    tokens: tokens.clone(),
+                    wire: tokens.wire().clone(),
+                    files: files.clone(),
+                    queue: queue.clone(),
+                    settings: RunnerSettings {
+                        lease,
+                        call_timeout: tokens.http_timeout(),
+                    },
+                    clock: time.clone(),
+                    entropy: entropy.clone(),
+                },
+            },
+            webhook_worker: WebhookWorker {
+                deliveries: Deliveries::new(db(), table(&var::TABLE_DELIVERIES)),
+                accounts: Accounts::new(db(), table(&var::TABLE_ACCOUNTS)),
+                targets: targets.clone(),
+                events: events.clone(),
+                tokens: tokens.clone(),
+                limiter: limiter.clone(),
+                publish: queue.clone(),
+                bodies: Bodies::new(s3.clone(), env.text(&var::DELIVERIES_BUCKET)),
+                lease: env.seconds(&var::DELIVERY_LEASE_SECONDS),
+                orphan_after: env.seconds(&var::ORPHAN_SECONDS),
+            },
+            token_refresh: TokenRefresh {
+                connections: Connections::new(db(), table(&var::TABLE_CONNECTIONS)),
+                platforms: store::Platforms::new(db(), table(&var::TABLE_PLATFORMS)),
+                sqs: sqs.clone(),
+                queue: env.text(&var::QUEUE_REFRESH),
+                clock: time.clone(),
+                meter: wiring.meter.clone(),
+            },
+            sweeper: Sweeper {
+                flows: flows.clone(),
+                revocations: Revocations::new(db(), table(&var::TABLE_REVOCATIONS)),
+                targets: Sweep {
+                    targets: targets.clone(),
+                    queue: queue.clone(),
+                    late: env.seconds(&var::SWEEP_LATE_SECONDS),
+                    clock: time.clone(),
+                    entropy: entropy.clone(),
+                },
+                tokens: tokens.clone(),
+            },
+            composer: Composer {
+                posts: Posts::new(db(), table(&var::TABLE_POSTS)),
+                targets,
+                events,
+                media: MediaTable::new(db(), table(&var::TABLE_MEDIA)),
+                files,
+                connections: Connections::new(db(), table(&var::TABLE_CONNECTIONS)),
+                queue,
+                clock: time,
+                entropy: entropy.clone(),
+            },
+            api: connections::Api {
+                sessions: Sessions::new(db(), table(&var::TABLE_SESSIONS)),
+                users: Users::new(db(), table(&var::TABLE_USERS)),
+                chooser: Chooser {
+                    wire: tokens.wire().clone(),
+                    limiter,
+                    tokens: tokens.clone(),
+                },
+                tokens,
+                scope_prefix: String::new(),
+                public_base: None,
+                return_to_origins: Vec::new(),
+            },
+            webhook: Hook {
+                sqs,
+                queue: env.text(&var::QUEUE_WEBHOOK),
+                s3,
+                bucket: env.text(&var::DELIVERIES_BUCKET),
+                entropy,
+            },
+            flows,
+            gate,
+            clock,
+        }
+    }
+
+    /// Works on one message of a queue, as Lambda's poller hands it over; whether it may leave the
+    /// queue.
+    pub(crate) async fn work(&self, apps: &Apps, message: Message) -> bool {
+        let options = match message.queue.as_str() {
+            "publish" => Options {
+                at_once: 1,
+                ..Options::default()
+            },
+            _ => Options::default(),
+        };
+        let handler = |message: Message| async move {
+            match message.queue.as_str() {
+                "refresh" | "rescue" => self.refresh.handle(apps, &message).await,
+                "publish" => self.publish.handle(apps, &message).await,
+                "webhook" => self.webhook_worker.handle(&message).await,
+                other => panic!("no queue {other}"),
+            }
+        };
+        let failed = lambda::sqs::run(options, &handler, &*self.clock, vec![message]).await;
+        failed.ids().next().is_none()
+    }
+}
+
+/// A message as the poller hands it over.
+pub(crate) fn message(
+    queue: &str,
+    message: &model::Message,
+    sent_at: domain::Timestamp,
+    now: domain::Timestamp,
+    timeout: Duration,
+) -> Message {
+    Message {
+        id: message.id.clone(),
+        queue: queue.to_owned(),
+        body: message.body.clone(),
+        receive_count: message.receives,
+        sent_at,
+        attributes: Default::default(),
+        deadline: now + timeout,
+    }
+}
