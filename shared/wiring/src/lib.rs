@@ -8,7 +8,8 @@ use domain::{Clock, Entropy};
 use lambda::variables as var;
 use lambda::{Aws, CachedSecret, Env, OsEntropy, SecretError, SecretsManager, SystemClock};
 use platforms::Apps;
-use store::{Accounts, Connections, Events, Flows, Platforms, Revocations};
+use rewrap::Desk;
+use store::{Accounts, Connections, Events, Flows, Jobs, Platforms, Revocations};
 use tokens::{Parts, Timing, Tokens};
 use transport::{HostOverrides, Limits, Transport};
 use vault::Vault;
@@ -101,6 +102,18 @@ impl Wiring {
                     .max(Duration::from_millis(1)),
             },
         }))
+    }
+
+    /// Where the move to another KMS key is begun and looked at.
+    pub fn rewrap_desk(&self, env: &Env) -> Desk {
+        Desk {
+            jobs: Jobs::new(self.dynamodb(), env.text(&var::TABLE_JOBS)),
+            sqs: self.sqs(),
+            queue: env.text(&var::QUEUE_REWRAP),
+            kms_key: env.text(&var::KMS_KEY_ID),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        }
     }
 
     /// Where the operator's apps on the platforms are read from. Load them once the environment is
