@@ -12,7 +12,7 @@ use store::{Connections, Platforms};
 use tokens::{RefreshMessage, SeenDue};
 
 /// How many are taken from one shard in one run; the rest is as due a minute later.
-const MOST_PER_SHARD: i32 = 5_000;
+pub const MOST_PER_SHARD: i32 = 5_000;
 /// SQS takes ten messages at once.
 const BATCH: usize = 10;
 /// Time that is left for what was begun when the run stops.

@@ -10,8 +10,6 @@ use crate::{Tokens, TokensError};
 
 /// A breaker's state is remembered for this long before it is read again.
 const READ_EVERY: Duration = Duration::from_secs(15);
-/// The first opening; doubles with every further one, up to an hour.
-const FIRST: Duration = Duration::from_secs(300);
 
 /// What was last read of each platform's breaker.
 pub(crate) type BreakerCache = HashMap<Platform, Known>;
@@ -61,8 +59,7 @@ impl Tokens {
     ) -> Result<Timestamp, TokensError> {
         let now = self.now();
         let trips = self.parts().platforms.breaker(platform).await?.trips;
-        let pause = (FIRST * 2u32.pow(trips.min(4))).min(Duration::from_secs(3_600));
-        let open_until = now + pause;
+        let open_until = now + crate::decide::breaker_pause(trips);
         self.parts()
             .platforms
             .open(platform, fault, now, open_until, &self.attempt())
