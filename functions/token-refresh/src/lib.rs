@@ -1,14 +1,17 @@
 //! Every minute: finds the connections that are due and queues one message for each. It calls no
-//! platform and opens no token. A connection queued twice costs one refused lease.
+//! platform and opens no token. A connection queued twice costs one refused lease. After a breaker was
+//! open, its platform's connections take their turns over half an hour.
 
 use std::sync::Arc;
 
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
-use domain::{Clock, Platform};
+use domain::{Clock, Platform, Timestamp};
 use lambda::Error;
 use lambda::schedule::Tick;
 use store::connections::DueConnection;
-use store::{Connections, Platforms};
+use store::due::bucket_of;
+use store::{Breaker, Connections, Platforms};
+use tokens::decide::{RAMP_MINUTES, has_its_turn};
 use tokens::{RefreshMessage, SeenDue};
 
 /// How many are taken from one shard in one run; the rest is as due a minute later.
@@ -36,12 +39,12 @@ impl TokenRefresh {
     /// One run.
     pub async fn handle(&self, tick: &Tick) -> Result<(), Error> {
         let mut queued = 0;
-        let resting = self.resting().await?;
+        let breakers = self.breakers().await?;
         // Another shard comes first in each minute: what one run does not reach, the next one does.
         let first = self.clock.now().secs() / 60;
         for place in 0..store::due::SHARDS {
             let shard = store::due::turn(first, place);
-            match self.shard(&shard, &resting, tick).await {
+            match self.shard(&shard, &breakers, tick).await {
                 Ok(count) => queued += count,
                 // One shard's trouble is not the others'.
                 Err(error) => {
@@ -54,11 +57,12 @@ impl TokenRefresh {
         Ok(())
     }
 
-    async fn shard(&self, shard: &str, resting: &[Platform], tick: &Tick) -> Result<usize, Error> {
+    async fn shard(&self, shard: &str, breakers: &[Breaker], tick: &Tick) -> Result<usize, Error> {
         let now = self.clock.now();
+        let awake = |row: &DueConnection| is_awake(row, breakers, now);
         let due = self
             .connections
-            .due(shard, now, MOST_PER_SHARD, resting)
+            .due(shard, now, MOST_PER_SHARD, awake)
             .await?;
         let mut queued = 0;
         for batch in due.chunks(BATCH) {
@@ -71,15 +75,12 @@ impl TokenRefresh {
         Ok(queued)
     }
 
-    /// Platforms that refuse our app just now: asking them is of no use, and the connections stay due.
-    async fn resting(&self) -> Result<Vec<Platform>, Error> {
-        let mut resting = Vec::new();
+    async fn breakers(&self) -> Result<Vec<Breaker>, Error> {
+        let mut breakers = Vec::new();
         for platform in Platform::ALL {
-            if self.platforms.breaker(*platform).await?.open_until > self.clock.now() {
-                resting.push(*platform);
-            }
+            breakers.push(self.platforms.breaker(*platform).await?);
         }
-        Ok(resting)
+        Ok(breakers)
     }
 
     async fn send(&self, batch: &[DueConnection]) -> Result<usize, Error> {
@@ -115,4 +116,14 @@ impl TokenRefresh {
         }
         Ok(answer.successful().len())
     }
+}
+
+/// Whether a connection is to be asked for now. While its platform's breaker is open, asking is of no
+/// use, and it stays due; afterwards each waits for its turn.
+fn is_awake(row: &DueConnection, breakers: &[Breaker], now: Timestamp) -> bool {
+    let breaker = breakers.iter().find(|one| one.platform == row.platform);
+    breaker.is_none_or(|breaker| {
+        let bucket = bucket_of(row.connection_id.as_str(), RAMP_MINUTES);
+        breaker.open_until <= now && has_its_turn(bucket, breaker.open_until, now)
+    })
 }

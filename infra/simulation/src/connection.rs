@@ -22,6 +22,7 @@ pub(crate) struct Connection {
     pub(crate) spent_since: u32,
     pub(crate) kind: u8,
     pub(crate) shard: u8,
+    pub(crate) bucket: u8,
     pub(crate) failures: u8,
     pub(crate) habit: Habit,
     pub(crate) state: State,

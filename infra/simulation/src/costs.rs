@@ -84,7 +84,8 @@ impl Calls {
         self.worker_ms += ms / BATCH;
     }
 
-    pub(crate) fn merge(&mut self, other: &Self) {
+    /// Adds the calls of others.
+    pub fn merge(&mut self, other: &Self) {
         self.refreshes += other.refreshes;
         self.kms += other.kms;
         self.writes += other.writes;
@@ -107,7 +108,10 @@ impl Calls {
         [
             ("KMS", self.kms as f64 * prices.kms),
             ("DynamoDB writes", self.writes as f64 * prices.write),
-            ("DynamoDB reads", thousandths(self.milli_reads) * prices.read),
+            (
+                "DynamoDB reads",
+                thousandths(self.milli_reads) * prices.read,
+            ),
             ("SQS", thousandths(self.milli_sqs) * prices.sqs),
             ("Lambda", lambda),
         ]

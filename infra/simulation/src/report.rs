@@ -23,8 +23,18 @@ fn platforms(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     writeln!(
         text,
         "\n  {:<12} {:>8} {:>8} {:>8} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "platform", "conns", "expired", "lost", "refreshes", "stale ‰", "most min", "recovery",
-        "uses", "renewing", "refused", "in outage"
+        "platform",
+        "conns",
+        "expired",
+        "lost",
+        "refreshes",
+        "stale ‰",
+        "most min",
+        "recovery",
+        "uses",
+        "renewing",
+        "refused",
+        "in outage"
     )?;
     for (kind, counts) in outcome.kinds.iter().zip(&outcome.per_kind) {
         writeln!(
@@ -61,7 +71,10 @@ fn herd(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     writeln!(
         text,
         "  {} moved in on day 3: peak over mean {:.2} on day 2, {:.2} on day 3, {:.2} on day 4, {:.2} on day 5",
-        outcome.kinds[0].name, first.ratio(day(2)), first.ratio(day(3)), first.ratio(day(4)),
+        outcome.kinds[0].name,
+        first.ratio(day(2)),
+        first.ratio(day(3)),
+        first.ratio(day(4)),
         first.ratio(day(5)),
     )?;
     for outage in &outcome.plan.outages {
@@ -109,8 +122,11 @@ fn costs(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         writeln!(
             text,
             "\n  a thousand connections {name}, a month: {:.0} refreshes, {:.0} KMS, {:.0} write units, {:.0} read units, {:.0} SQS, {:.0} invocations",
-            per(calls.refreshes), per(calls.kms), per(calls.writes),
-            per(calls.milli_reads) / 1_000.0, per(calls.milli_sqs) / 1_000.0,
+            per(calls.refreshes),
+            per(calls.kms),
+            per(calls.writes),
+            per(calls.milli_reads) / 1_000.0,
+            per(calls.milli_sqs) / 1_000.0,
             per(calls.milli_invocations) / 1_000.0,
         )?;
         write!(text, "    ")?;

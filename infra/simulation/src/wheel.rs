@@ -27,7 +27,10 @@ impl Wheel {
     /// The entries of a minute; its slot is empty afterwards.
     pub(crate) fn take(&mut self, minute: u32) -> Vec<u32> {
         let at = minute.saturating_sub(self.first) as usize;
-        self.slots.get_mut(at).map(std::mem::take).unwrap_or_default()
+        self.slots
+            .get_mut(at)
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// How many entries it has room for.

@@ -1,8 +1,11 @@
 //! One minute: uses, the schedule, the queue, the workers.
 
-use domain::{Fault, FaultKind};
+use std::time::Duration;
+
+use domain::{Fault, FaultKind, Timestamp};
 use store::due::{SHARDS, turn};
-use tokens::decide::{self, Refusal};
+use store::platforms::WINDOW_SECONDS;
+use tokens::decide::{self, Lately, Refusal};
 
 use crate::DAY;
 use crate::connection::{Connection, Habit, NEVER, State, at, instant, minute};
@@ -95,6 +98,11 @@ impl World {
     /// over. What it queues stays in the index until it is refreshed.
     pub(crate) fn queue_due(&mut self, now: u32) {
         let most = usize::try_from(token_refresh::MOST_PER_SHARD).unwrap_or(0);
+        // Past the ramp everybody has a turn: nobody needs to be asked.
+        let ramp = |world: &Self, kind: usize| {
+            let open_until = world.breakers[kind].open_until;
+            (open_until + decide::RAMP_MINUTES > now).then(|| at(open_until))
+        };
         for place in 0..SHARDS {
             let name = turn(i64::from(now), place);
             let shard: usize = name.trim_start_matches('s').parse().unwrap_or(0);
@@ -103,6 +111,7 @@ impl World {
                 if self.breakers[kind].open_until > now {
                     continue;
                 }
+                let opened = ramp(self, kind);
                 let mut again = Vec::new();
                 while taken < most {
                     let Some(n) = self.overdue[kind][shard].pop_front() else {
@@ -112,8 +121,12 @@ impl World {
                     if connection.due > now || connection.state != State::Active {
                         continue;
                     }
-                    taken += 1;
                     again.push(n);
+                    let bucket = u32::from(connection.bucket);
+                    if opened.is_some_and(|opened| !decide::has_its_turn(bucket, opened, at(now))) {
+                        continue;
+                    }
+                    taken += 1;
                     self.queue.push_back(n);
                     let idle = self.is_idle(&self.connections[n as usize], now);
                     self.calls(kind, idle).message();
@@ -219,12 +232,6 @@ impl World {
     fn refresh(&mut self, connection: &mut Connection, now: u32) -> Ended {
         let kind = usize::from(connection.kind);
         let policy = self.out.kinds[kind].policy;
-        let spent = instant(connection.spent_since);
-        if decide::spent_beyond_grace(spent, None, &policy, at(now)).is_some() {
-            connection.state = State::Lost;
-            self.out.per_kind[kind].lost += 1;
-            return Ended::Failed;
-        }
         let idle = self.is_idle(connection, now);
         self.calls(kind, idle).refresh(0);
         self.out.per_kind[kind].load.add(now - self.start);
@@ -238,7 +245,12 @@ impl World {
                 if at(now).since(at(connection.issued)) < policy.min_age {
                     self.out.per_kind[kind].too_early += 1;
                 }
-                self.breakers[kind].trips = 0;
+                let breaker = &mut self.breakers[kind];
+                if std::mem::take(&mut breaker.tripped) {
+                    breaker.trips = 0;
+                    breaker.open_until = now;
+                }
+                self.count(kind, now, |lately| lately.kept += 1);
                 self.issue(connection, now);
                 return Ended::Fresh;
             }
@@ -251,25 +263,71 @@ impl World {
         };
         let may_be_spent = connection.spent_since != NEVER;
         let ends = instant(connection.refresh_ends).filter(|_| self.out.kinds[kind].told);
-        match decide::refusal(&fault, &policy, may_be_spent, ends, at(now)) {
+        let meaning = match decide::refusal(&fault, &policy, may_be_spent, ends, at(now)) {
+            Refusal::Dead(_) if self.holds_end(kind, now) => Refusal::App,
+            other => other,
+        };
+        match meaning {
             Refusal::Dead(_) => {
                 connection.state = State::Lost;
                 self.out.per_kind[kind].lost += 1;
                 return Ended::Failed;
             }
             Refusal::App => {
-                let breaker = &mut self.breakers[kind];
-                if breaker.open_until <= now {
-                    let pause = decide::breaker_pause(breaker.trips).as_secs() / 60;
-                    breaker.open_until = now + u32::try_from(pause).unwrap_or(60);
-                    breaker.trips += 1;
+                let pause = decide::breaker_pause(self.breakers[kind].trips);
+                self.open(kind, now, pause);
+            }
+            Refusal::Passes => {
+                connection.failures = connection.failures.saturating_add(1);
+                let lately = self.count(kind, now, |lately| lately.down += 1);
+                // A process that saw twenty looks at the sums.
+                if lately.down % 20 == 0 && lately.is_down() {
+                    let pause = decide::down_pause(self.breakers[kind].trips);
+                    self.open(kind, now, pause);
                 }
             }
-            Refusal::Passes => connection.failures = connection.failures.saturating_add(1),
         }
         let failures = u32::from(connection.failures).saturating_sub(1);
         let next = decide::next_try(&fault, failures, at(now), &self.chance);
         connection.due = minute(next);
         Ended::Failed
+    }
+
+    /// As the table of platforms counts.
+    fn count(&mut self, kind: usize, now: u32, change: impl Fn(&mut Lately)) -> Lately {
+        let window = u32::try_from(WINDOW_SECONDS / 60).unwrap_or(10);
+        let breaker = &mut self.breakers[kind];
+        if breaker.counted_since + window <= now {
+            breaker.counted_since = now;
+            breaker.lately = Lately::default();
+        }
+        change(&mut breaker.lately);
+        breaker.lately
+    }
+
+    fn holds_end(&mut self, kind: usize, now: u32) -> bool {
+        let many = self.count(kind, now, |lately| lately.died += 1).many_die();
+        let breaker = &mut self.breakers[kind];
+        let since = now.saturating_sub(breaker.held_since);
+        let doubted = since < DAY && breaker.trips > 0;
+        if !doubted && !many {
+            return false;
+        }
+        let held = decide::holds_ends(at(breaker.held_since), Timestamp::default(), at(now));
+        if held && since >= DAY {
+            breaker.held_since = now;
+        }
+        held
+    }
+
+    fn open(&mut self, kind: usize, now: u32, pause: Duration) {
+        let breaker = &mut self.breakers[kind];
+        if breaker.open_until <= now || !breaker.tripped {
+            let minutes = u32::try_from(pause.as_secs().div_ceil(60)).unwrap_or(60);
+            breaker.open_until = now + minutes;
+            breaker.trips += 1;
+            breaker.tripped = true;
+            breaker.counted_since = 0;
+        }
     }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 
-use store::due::{SHARDS, shard_of};
+use store::due::{SHARDS, bucket_of, shard_of};
+use tokens::decide::{Lately, RAMP_MINUTES};
 
+use crate::DAY;
 use crate::connection::{Chance, Connection, Habit, NEVER, State, at, minute};
 use crate::costs::Calls;
 use crate::load::Load;
 use crate::outage::Outage;
 use crate::platform::{Kind, kinds};
 use crate::wheel::Wheel;
-use crate::DAY;
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -109,6 +110,11 @@ pub struct PerKind {
 pub(crate) struct Breaker {
     pub(crate) open_until: u32,
     pub(crate) trips: u32,
+    /// Whether it was opened since the last refresh that went well.
+    pub(crate) tripped: bool,
+    pub(crate) counted_since: u32,
+    pub(crate) lately: Lately,
+    pub(crate) held_since: u32,
 }
 
 /// Everything that moves.
@@ -205,7 +211,8 @@ impl World {
             _ => Habit::Rarely,
         };
         let used = START - self.chance.under(self.between(habit));
-        let name = shard_of(&format!("conn_{n}"));
+        let id = format!("conn_{n}");
+        let name = shard_of(&id);
         let mut connection = Connection {
             issued: START,
             expires: NEVER,
@@ -215,6 +222,7 @@ impl World {
             spent_since: NEVER,
             kind: u8::try_from(kind).unwrap_or(0),
             shard: name.trim_start_matches('s').parse().unwrap_or(0),
+            bucket: u8::try_from(bucket_of(&id, RAMP_MINUTES)).unwrap_or(0),
             failures: 0,
             habit,
             state: State::Active,
@@ -225,6 +233,7 @@ impl World {
             let span = connection.due - START;
             let age = self.chance.under(span.max(1));
             self.issue(&mut connection, START - age);
+            self.plan_due(&mut connection, START);
         }
         self.out.per_kind[kind].connections += 1;
         self.connections.push(connection);

@@ -48,12 +48,7 @@ pub fn refusal(
 
 /// When a connection is tried again whose refresh failed: when the platform said, else after the
 /// back-off.
-pub fn next_try(
-    fault: &Fault,
-    failures: u32,
-    now: Timestamp,
-    entropy: &dyn Entropy,
-) -> Timestamp {
+pub fn next_try(fault: &Fault, failures: u32, now: Timestamp, entropy: &dyn Entropy) -> Timestamp {
     let pause = backoff(failures, entropy);
     match fault.until {
         Some(until) if until > now => until,
@@ -77,17 +72,86 @@ pub fn settling(policy: &RefreshPolicy, settle: Duration) -> Duration {
     }
 }
 
-/// Where a platform states a grace, a token that may be spent is sent again inside it only: later
-/// its reuse would end the whole family (fanvue.md §1). Gives since when it may be spent.
-pub fn spent_beyond_grace(
+/// Whether a token that may be spent is sent (again) now; else when. Inside the grace that a platform
+/// states its reuse is harmless. Later it ends the whole family (fanvue.md §1), by which nothing is
+/// lost: nobody has the successor, and if the platform never spent it, it still works. Unless the
+/// successor is on its way: a holder that vanished may have left it in the rescue queue.
+pub fn not_before(
     spent_since: Option<Timestamp>,
     lease_abandoned_at: Option<Timestamp>,
     policy: &RefreshPolicy,
+    settle: Duration,
     now: Timestamp,
 ) -> Option<Timestamp> {
     let grace = policy.grace.filter(|_| policy.rotates)?;
+    let end = lease_abandoned_at?;
     // A lease that was never given back began at most its own length before it ended.
-    let abandoned = lease_abandoned_at.map(|end| end - policy.lease);
-    let spent = spent_since.or(abandoned)?;
-    (now > spent + grace).then_some(spent)
+    let spent = spent_since.unwrap_or(end - policy.lease);
+    let settled = end + settle;
+    (now > spent + grace && now < settled).then_some(settled)
 }
+
+// ---- what many connections of a platform tell together
+
+/// How the refreshes of one platform ended lately, over all workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lately {
+    /// With new tokens.
+    pub kept: u64,
+    /// The platform said that the grant is dead.
+    pub died: u64,
+    /// With no answer, or with one that says that the platform is in trouble.
+    pub down: u64,
+}
+
+/// Fewer ends than this say nothing.
+const ENDS_AT_LEAST: u64 = 10;
+/// Fewer failures than this say nothing.
+pub(crate) const DOWN_AT_LEAST: u64 = 20;
+/// Ends of many at once are not believed for so long; then they are, for as long again.
+pub(crate) const NOT_BELIEVED: Duration = Duration::from_secs(24 * 3_600);
+/// How long a breaker first opens for a platform that is down, and at most.
+const DOWN_FIRST: Duration = Duration::from_secs(60);
+const DOWN_MOST: Duration = Duration::from_secs(600);
+/// After a breaker closed, the connections that waited take their turns within this time.
+pub const RAMP_MINUTES: u32 = 30;
+
+impl Lately {
+    /// Whether more than a fifth died at once, and not just a few: grants end one by one, so it is the
+    /// platform that errs (oauth-hardening.md §3.5, item 12).
+    pub fn many_die(&self) -> bool {
+        self.died >= ENDS_AT_LEAST && self.died * 4 > self.kept
+    }
+
+    /// Whether the platform is down: most refreshes fail.
+    pub fn is_down(&self) -> bool {
+        self.down >= DOWN_AT_LEAST && self.down > self.kept
+    }
+}
+
+/// Whether the end of a grant is held back, when many die at once: for a day from `held_since`, unless
+/// the operator believes it (`believed_until`). A platform that says the same for longer means it.
+pub fn holds_ends(held_since: Timestamp, believed_until: Timestamp, now: Timestamp) -> bool {
+    let since = now.since(held_since);
+    now >= believed_until && (since < NOT_BELIEVED || since >= NOT_BELIEVED * 2)
+}
+
+/// How long a breaker opens for a platform that is down. Short: what brings it back is a refresh that
+/// goes well, and creators wait.
+pub fn down_pause(trips: u32) -> Duration {
+    (DOWN_FIRST * 2u32.pow(trips.min(4))).min(DOWN_MOST)
+}
+
+/// Whether a connection that waited for a breaker has its turn. All at once would be a herd, and would
+/// stay one: what is renewed together is due together. `bucket` is the connection's own, below
+/// [`RAMP_MINUTES`]; each opening begins with other ones.
+pub fn has_its_turn(bucket: u32, open_until: Timestamp, now: Timestamp) -> bool {
+    let elapsed = now.since(open_until).as_secs() / 60;
+    let elapsed = u32::try_from(elapsed).unwrap_or(u32::MAX);
+    let first = u32::try_from((open_until.secs() / 60).rem_euclid(i64::from(RAMP_MINUTES)));
+    (bucket + RAMP_MINUTES - first.unwrap_or(0)) % RAMP_MINUTES <= elapsed
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

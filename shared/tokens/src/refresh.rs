@@ -154,14 +154,12 @@ impl Tokens {
             holder: &holder,
             policy,
         };
+        let settle = self.parts().timing.settle;
         let (spent, abandoned) = (at.spent_since, at.lease_abandoned_at);
-        if let Some(lost_at) =
-            decide::spent_beyond_grace(spent, abandoned, &policy, self.now())
-        {
-            let fault = Fault::new(FaultKind::ReauthNeeded).until(lost_at);
-            return self
-                .give_up(&held, ReauthReason::RotationLost, &fault)
-                .await;
+        if let Some(then) = decide::not_before(spent, abandoned, &policy, settle, self.now()) {
+            let fault = Fault::new(FaultKind::PlatformDown).until(then);
+            let at = self.release(&held, fault.clone(), None, true).await?;
+            return Ok(Refreshed::Later { fault, at });
         }
         self.ask_and_commit(&held, refresh, app).await
     }
@@ -279,7 +277,7 @@ impl Tokens {
         // … and closes with this write, or with the rescue queue's receipt.
         match self.write_or_rescue(held.at, held.holder, &commit).await? {
             Written::Done(Some(at)) => {
-                self.breaker_may_close(at.platform).await;
+                self.went_well(at.platform).await;
                 tracing::info!(
                     connection.id = %at.connection_id,
                     platform = %at.platform,
@@ -314,6 +312,12 @@ impl Tokens {
             at.refresh_expires_at,
             self.now(),
         );
+        let meaning = match meaning {
+            // What dies of age dies one by one, and is no surprise.
+            Refusal::Dead(ReauthReason::RefreshExpired) => meaning,
+            Refusal::Dead(_) if self.holds_end(at.platform).await? => Refusal::App,
+            other => other,
+        };
         if let Refusal::Dead(reason) = meaning {
             return self.give_up(held, reason, &fault).await;
         }
@@ -328,9 +332,13 @@ impl Tokens {
         let at = if meaning == Refusal::App {
             // The lease goes back first: one that runs out makes its next holder suspect a lost token.
             self.release(held, fault.clone(), spent, false).await?;
-            self.trip(held.at.platform, &fault).await?
+            self.trip(at.platform, &fault).await?
         } else {
-            self.release(held, fault.clone(), spent, true).await?
+            let next = self.release(held, fault.clone(), spent, true).await?;
+            if fault.kind == FaultKind::PlatformDown {
+                self.went_down(at.platform).await;
+            }
+            next
         };
         Ok(Refreshed::Later { fault, at })
     }
@@ -351,6 +359,7 @@ impl Tokens {
         let fault = Fault::new(FaultKind::PlatformDown);
         let spent = (!no_answer.surely_unseen()).then_some(sent_at);
         let at = self.release(held, fault.clone(), spent, true).await?;
+        self.went_down(held.at.platform).await;
         Ok(Refreshed::Later { fault, at })
     }
 

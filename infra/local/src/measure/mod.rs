@@ -8,6 +8,7 @@ mod flows;
 mod refresh;
 mod relay;
 mod report;
+mod simulate;
 mod statistics;
 mod stub;
 mod timing;
@@ -43,6 +44,7 @@ pub async fn run(root: &Path) -> Result<()> {
     zips::measure(root, &release, &MEASURED, &mut report)?;
     flows::measure(&dev, &mut report).await?;
     dev.stop().await;
+    simulate::measure(&mut report)?;
     report.end()
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod faults;
+mod fuzz;
 mod login;
 mod machine;
 mod news;
