@@ -10,6 +10,8 @@
 
 mod cache;
 mod envelope;
+#[cfg(test)]
+mod fuzz;
 mod header;
 mod rewrap;
 
