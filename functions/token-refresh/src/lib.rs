@@ -1,6 +1,7 @@
 //! Every minute: finds the connections that are due and queues one message for each. It calls no
-//! platform and opens no token. A connection queued twice costs one refused lease. It also tells the
-//! figures that somebody must tell each minute.
+//! platform and opens no token. A connection queued twice costs one refused lease. After a breaker was
+//! open, its platform's connections take their turns over half an hour. It also tells the figures that
+//! somebody must tell each minute.
 
 mod census;
 
@@ -12,11 +13,13 @@ use domain::{Clock, Labels, Meter, Platform, Timestamp};
 use lambda::Error;
 use lambda::schedule::Tick;
 use store::connections::DueConnection;
-use store::{Connections, Platforms, StoreError};
+use store::due::bucket_of;
+use store::{Breaker, Connections, Platforms, StoreError};
+use tokens::decide::{RAMP_MINUTES, has_its_turn};
 use tokens::{RefreshMessage, SeenDue};
 
 /// How many are taken from one shard in one run; the rest is as due a minute later.
-const MOST_PER_SHARD: i32 = 5_000;
+pub const MOST_PER_SHARD: i32 = 5_000;
 /// SQS takes ten messages at once.
 const BATCH: usize = 10;
 /// Time that is left for what was begun when the run stops.
@@ -50,12 +53,12 @@ impl TokenRefresh {
     /// One run.
     pub async fn handle(&self, tick: &Tick) -> Result<(), Error> {
         let mut all = Due::default();
-        let resting = self.resting().await?;
+        let breakers = self.breakers().await?;
         // Another shard comes first in each minute: what one run does not reach, the next one does.
         let first = self.clock.now().secs() / 60;
         for place in 0..store::due::SHARDS {
             let shard = store::due::turn(first, place);
-            match self.shard(&shard, &resting, tick).await {
+            match self.shard(&shard, &breakers, tick).await {
                 Ok(due) => all = all.and(due),
                 // One shard's trouble is not the others'.
                 Err(error) => {
@@ -95,11 +98,12 @@ impl TokenRefresh {
         Ok(())
     }
 
-    async fn shard(&self, shard: &str, resting: &[Platform], tick: &Tick) -> Result<Due, Error> {
+    async fn shard(&self, shard: &str, breakers: &[Breaker], tick: &Tick) -> Result<Due, Error> {
         let now = self.clock.now();
+        let awake = |row: &DueConnection| is_awake(row, breakers, now);
         let due = self
             .connections
-            .due(shard, now, MOST_PER_SHARD, resting)
+            .due(shard, now, MOST_PER_SHARD, awake)
             .await?;
         let mut queued = 0;
         let (found, oldest) = (due.len(), due.first().map(|row| row.due_at));
@@ -117,18 +121,15 @@ impl TokenRefresh {
         })
     }
 
-    /// Platforms that refuse our app just now: asking them is of no use, and the connections stay due.
-    async fn resting(&self) -> Result<Vec<Platform>, Error> {
-        let mut resting = Vec::new();
+    async fn breakers(&self) -> Result<Vec<Breaker>, Error> {
+        let mut breakers = Vec::new();
         for platform in Platform::ALL {
-            let open = self.platforms.breaker(*platform).await?.open_until > self.clock.now();
-            if open {
-                resting.push(*platform);
-            }
-            let told = f64::from(u8::from(open));
+            let breaker = self.platforms.breaker(*platform).await?;
+            let told = f64::from(u8::from(breaker.open_until > self.clock.now()));
             self.meter.put(&[(&BREAKER_OPEN, told)], (*platform).into());
+            breakers.push(breaker);
         }
-        Ok(resting)
+        Ok(breakers)
     }
 
     async fn send(&self, batch: &[DueConnection]) -> Result<usize, Error> {
@@ -174,4 +175,14 @@ impl Due {
             oldest: self.oldest.into_iter().chain(other.oldest).min(),
         }
     }
+}
+
+/// Whether a connection is to be asked for now. While its platform's breaker is open, asking is of no
+/// use, and it stays due; afterwards each waits for its turn.
+fn is_awake(row: &DueConnection, breakers: &[Breaker], now: Timestamp) -> bool {
+    let breaker = breakers.iter().find(|one| one.platform == row.platform);
+    breaker.is_none_or(|breaker| {
+        let bucket = bucket_of(row.connection_id.as_str(), RAMP_MINUTES);
+        breaker.open_until <= now && has_its_turn(bucket, breaker.open_until, now)
+    })
 }

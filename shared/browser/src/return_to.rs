@@ -132,4 +132,68 @@ mod tests {
         assert_eq!(with_result("/a", &[("status", "ok")]), "/a?status=ok");
         assert_eq!(with_result("/a?b=c", &[("e", "x y")]), "/a?b=c&e=x+y");
     }
+
+    mod fuzz {
+        use proptest::prelude::*;
+        use url::Url;
+
+        use super::super::{ReturnTo, with_result};
+
+        /// Addresses as somebody would write them who wants to be sent elsewhere.
+        fn addresses() -> impl Strategy<Value = String> {
+            let part = prop_oneof![
+                Just("https:"),
+                Just("http:"),
+                Just("//"),
+                Just("/"),
+                Just("\\"),
+                Just("@"),
+                Just(":"),
+                Just("app.example.com"),
+                Just("evil.example"),
+                Just("localhost"),
+                Just("127.0.0.1"),
+                Just("."),
+                Just("?"),
+                Just("#"),
+                Just("%2f"),
+                Just("%00"),
+                Just("\t"),
+                Just("\n"),
+                Just(" "),
+                Just("javascript:"),
+                Just("a"),
+                Just("443"),
+                Just("[::1]"),
+                Just("xn--"),
+                Just("\u{ff0f}"),
+            ];
+            prop_oneof![
+                3 => proptest::collection::vec(part, 0..9).prop_map(|parts| parts.concat()),
+                1 => any::<String>(),
+            ]
+        }
+
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases * 16, ..ProptestConfig::default() })]
+
+            /// Wherever a browser is sent, it is a path of ours or a registered origin, as a browser
+            /// reads it.
+            #[test]
+            fn nobody_is_sent_elsewhere(text in addresses(), result in any::<String>()) {
+                let origins = ["https://app.example.com".to_owned()];
+                if let Ok(to) = ReturnTo::parse(&text, &origins) {
+                    let ours = Url::parse("https://passerelle.example").unwrap();
+                    for address in [to.as_str().to_owned(), with_result(to.as_str(), &[("result", &result)])] {
+                        let reached = ours.join(&address).unwrap().origin().ascii_serialization();
+                        prop_assert!(
+                            reached == "https://passerelle.example" || reached == origins[0],
+                            "{text:?} leads to {reached}"
+                        );
+                        prop_assert!(!address.contains(['\r', '\n']));
+                    }
+                }
+            }
+        }
+    }
 }

@@ -85,6 +85,8 @@ ids! {
     AttemptId = "att_";
     /// Who holds a lease: one invocation of one function.
     Holder = "hold_";
+    /// One long piece of work that is done in slices.
+    JobId = "job_";
 }
 
 impl ConnectionId {

@@ -24,8 +24,8 @@ pub use connection::{ConnectionStatus, ReauthReason, Revocation};
 pub use event::{Event, EventKind};
 pub use fault::{Actor, Fault, FaultKind, Retry};
 pub use id::{
-    AttemptId, ConnectionId, DeliveryId, EventId, FlowId, Holder, InvalidId, MediaId, PostId,
-    TargetId, UserId,
+    AttemptId, ConnectionId, DeliveryId, EventId, FlowId, Holder, InvalidId, JobId, MediaId,
+    PostId, TargetId, UserId,
 };
 pub use media::{MediaKind, MediaStatus};
 pub use metric::{Labels, Meter, Silent};

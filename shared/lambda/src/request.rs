@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 mod builder;
 mod caller;
 pub(crate) mod event;
+#[cfg(test)]
+mod fuzz;
 mod json;
 
 pub use builder::RequestBuilder;

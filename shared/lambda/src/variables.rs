@@ -53,10 +53,12 @@ variables! {
     TABLE_REVOCATIONS: "name of the table of revocations that are owed";
     TABLE_PLATFORMS: "name of the table of platforms (circuit breakers)";
     TABLE_LIMITS: "name of the table of platforms' limits, kept before the call";
+    TABLE_JOBS: "name of the table of jobs";
     QUEUE_REFRESH: "URL of the queue of refreshes";
     QUEUE_RESCUE: "URL of the queue of rescued tokens";
     QUEUE_PUBLISH: "URL of the queue of publishing steps";
     QUEUE_WEBHOOK: "URL of the queue of webhook deliveries";
+    QUEUE_REWRAP: "URL of the queue of the move to another KMS key";
     KMS_KEY_ID: "ARN of the key that seals tokens";
     MEDIA_BUCKET: "name of the bucket of uploaded media";
     MEDIA_BASE_URL: "https address below which platforms fetch files of the media bucket; empty: they cannot";

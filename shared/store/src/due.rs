@@ -18,11 +18,20 @@ pub struct DueKey(pub Vec<String>);
 
 /// The shard of an item, by its own id.
 pub fn shard_of(id: &str) -> String {
-    // FNV-1a: spread is all that is asked of it, and it never changes between versions.
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    shard_name(u32::try_from(hash(id) % u64::from(SHARDS)).unwrap_or(0))
+}
+
+/// One of `of` buckets, by the item's own id; within each shard too they are even.
+pub fn bucket_of(id: &str, of: u32) -> u32 {
+    let bucket = (hash(id) / u64::from(SHARDS)).checked_rem(u64::from(of));
+    u32::try_from(bucket.unwrap_or(0)).unwrap_or(0)
+}
+
+/// FNV-1a: spread is all that is asked of it, and it never changes between versions.
+fn hash(id: &str) -> u64 {
+    id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    shard_name(u32::try_from(hash % u64::from(SHARDS)).unwrap_or(0))
+    })
 }
 
 /// The name of the shard that is looked at in place `place` of a run that begins at `first`: runs
@@ -121,6 +130,21 @@ mod tests {
         for n in 0..8_000 {
             let name = shard_of(&format!("conn_{n}"));
             counts[name[1..].parse::<usize>().unwrap()] += 1;
+        }
+        assert!(
+            counts.iter().all(|count| (800..1_200).contains(count)),
+            "{counts:?}"
+        );
+    }
+
+    #[test]
+    fn buckets_are_even_within_a_shard() {
+        let mut counts = [0u32; 15];
+        for n in 0..120_000 {
+            let id = format!("conn_{n}");
+            if shard_of(&id) == "s3" {
+                counts[bucket_of(&id, 15) as usize] += 1;
+            }
         }
         assert!(
             counts.iter().all(|count| (800..1_200).contains(count)),

@@ -213,4 +213,60 @@ mod tests {
         ];
         assert_eq!(names, expected);
     }
+
+    mod fuzz {
+        use std::collections::BTreeSet;
+
+        use proptest::prelude::*;
+
+        use super::super::Change;
+        use crate::item::text;
+
+        /// The placeholders with this mark in a text.
+        fn placeholders(text: &str, mark: char) -> BTreeSet<String> {
+            let piece = |piece: &str| {
+                let end = piece.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                format!("{mark}{}", &piece[..end.unwrap_or(piece.len())])
+            };
+            text.split(mark).skip(1).map(piece).collect()
+        }
+
+        proptest! {
+            /// DynamoDB refuses an expression with a placeholder that is not given, and one that is given
+            /// and not used.
+            #[test]
+            fn every_placeholder_is_given_and_used(
+                steps in proptest::collection::vec((0u8..8, "[a-z]{1,3}(_[a-z]{1,3})?", any::<String>()), 0..8),
+            ) {
+                let mut change = Change::new();
+                let mut used = BTreeSet::new();
+                for (step, name, content) in steps {
+                    // One attribute is changed in one way.
+                    if !used.insert(name.clone()) {
+                        continue;
+                    }
+                    change = match step {
+                        0 => change.set(&name, text(content)),
+                        1 => change.set_or_remove(&name, None),
+                        2 => change.set_to(&name, &format!("if_not_exists(#{name}, #{name}2)")),
+                        3 => change.remove([name.as_str()]),
+                        4 => change.add_member(&name, &content),
+                        5 => change.delete_member(&name, &content),
+                        6 => change.add_number(&name, 1),
+                        _ => change
+                            .when(&format!("attribute_not_exists(#{name}) OR #{name} < :{name}_seen"))
+                            .bind(&format!("{name}_seen"), text(content)),
+                    };
+                }
+                let spelt = format!("{} {}", change.expression(), change.condition().unwrap_or_default());
+                let names: BTreeSet<String> = change.names().unwrap_or_default().into_keys().collect();
+                let values: BTreeSet<String> = change.values().unwrap_or_default().into_keys().collect();
+                prop_assert_eq!(placeholders(&spelt, '#'), names);
+                prop_assert_eq!(placeholders(&spelt, ':'), values);
+                for word in ["SET ", "REMOVE ", "ADD ", "DELETE "] {
+                    prop_assert!(change.expression().matches(word).count() <= 1);
+                }
+            }
+        }
+    }
 }

@@ -1,8 +1,8 @@
-//! Platforms: the circuit breaker of each, shared by all workers.
+//! Platforms: the circuit breaker of each, and how its refreshes ended lately, shared by all workers.
 //!
 //! | access | by |
 //! |---|---|
-//! | read, open, close | `platform` |
+//! | read, count, open, close | `platform` |
 
 use domain::{AttemptId, Fault, Platform, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,38 @@ pub struct Breaker {
     /// What opened it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// Since when refreshes are counted, anew after [`WINDOW_SECONDS`].
+    #[serde(default)]
+    pub counted_since: Timestamp,
+    /// Refreshes that went well.
+    #[serde(default)]
+    pub kept: u64,
+    /// Refreshes that the platform answered with a dead grant.
+    #[serde(default)]
+    pub died: u64,
+    /// Refreshes that failed of the platform's own trouble.
+    #[serde(default)]
+    pub down: u64,
+    /// Since when the end of grants is not believed; zero where it never was doubted.
+    #[serde(default)]
+    pub held_since: Timestamp,
+    /// Until then the operator believes every end.
+    #[serde(default)]
+    pub believed_until: Timestamp,
+}
+
+/// Refreshes are counted together for this long.
+pub const WINDOW_SECONDS: i64 = 600;
+
+/// Ends of refreshes, to be counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Went well.
+    pub kept: u32,
+    /// Dead grants.
+    pub died: u32,
+    /// The platform's own trouble.
+    pub down: u32,
 }
 
 /// The table of platforms.
@@ -41,15 +73,61 @@ impl Platforms {
     /// The platform's breaker; a closed one where there was never trouble.
     pub async fn breaker(&self, platform: Platform) -> Result<Breaker, StoreError> {
         let found = self.0.get(key([("platform", platform.as_str())])).await?;
-        Ok(found.unwrap_or(Breaker {
-            platform,
-            open_until: Timestamp::default(),
-            trips: 0,
-            fault: None,
-        }))
+        Ok(found.unwrap_or(Breaker::closed(platform)))
     }
 
-    /// Opens the breaker until `until`, unless it is open already.
+    /// Counts ends of refreshes, and gives the breaker with the sums of the present window. Sums serve
+    /// to judge by: a write that the SDK repeats counts twice.
+    pub async fn count(
+        &self,
+        platform: Platform,
+        ends: Ends,
+        now: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<Breaker, StoreError> {
+        let began = value(now.plus_secs(-WINDOW_SECONDS));
+        let more = Change::new()
+            .add_number("kept", ends.kept.into())
+            .add_number("died", ends.died.into())
+            .add_number("down", ends.down.into())
+            .when("#counted_since > :began")
+            .bind("began", began.clone());
+        let anew = Change::new()
+            .set("kept", value(ends.kept))
+            .set("died", value(ends.died))
+            .set("down", value(ends.down))
+            .set("counted_since", value(now))
+            .when("attribute_not_exists(#counted_since) OR #counted_since <= :began")
+            .bind("began", began);
+        // Another may begin the window between the two.
+        for change in [&more, &anew, &more] {
+            let item = key([("platform", platform.as_str())]);
+            match self.0.change(item, change.clone(), attempt).await? {
+                Written::Done(breaker) => return Ok(breaker),
+                Written::Refused(_) => {}
+            }
+        }
+        self.breaker(platform).await
+    }
+
+    /// Notes that the end of grants is doubted from now on.
+    pub async fn hold(
+        &self,
+        seen: &Breaker,
+        now: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<(), StoreError> {
+        let change = Change::new()
+            .set("held_since", value(now))
+            .when("attribute_not_exists(#held_since) OR #held_since = :seen")
+            .bind("seen", value(seen.held_since));
+        let item = key([("platform", seen.platform.as_str())]);
+        let _: Written<Breaker, _> = self.0.change(item, change, attempt).await?;
+        Ok(())
+    }
+
+    /// Opens the breaker until `until`, unless it is open already. What was counted is forgotten: what
+    /// comes after it is judged by itself.
     pub async fn open(
         &self,
         platform: Platform,
@@ -62,6 +140,7 @@ impl Platforms {
             .set("open_until", value(until))
             .set("fault", value(fault))
             .add_number("trips", 1)
+            .set("counted_since", value(0))
             .when("attribute_not_exists(#open_until) OR #open_until <= :now")
             .bind("now", value(now));
         let done: Written<Breaker, _> = self
@@ -71,16 +150,39 @@ impl Platforms {
         Ok(matches!(done, Written::Done(_)))
     }
 
-    /// Closes the breaker after a call that went well.
-    pub async fn close(&self, platform: Platform, attempt: &AttemptId) -> Result<(), StoreError> {
+    /// Closes the breaker after a call that went well at `now`, from when on those that waited take
+    /// their turns.
+    pub async fn close(
+        &self,
+        platform: Platform,
+        now: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<(), StoreError> {
         let change = Change::new()
             .set("trips", value(0))
-            .set("open_until", value(0))
+            .set("open_until", value(now))
             .remove(["fault"]);
         let _: Written<Breaker, _> = self
             .0
             .change(key([("platform", platform.as_str())]), change, attempt)
             .await?;
         Ok(())
+    }
+}
+
+impl Breaker {
+    fn closed(platform: Platform) -> Self {
+        Self {
+            platform,
+            open_until: Timestamp::default(),
+            trips: 0,
+            fault: None,
+            counted_since: Timestamp::default(),
+            kept: 0,
+            died: 0,
+            down: 0,
+            held_since: Timestamp::default(),
+            believed_until: Timestamp::default(),
+        }
     }
 }

@@ -1,27 +1,34 @@
 //! The circuit breaker of each platform: what a platform says of our whole app stops all refreshes
-//! there for a while, and blames no connection.
+//! there for a while, and blames no connection. So does what many of its refreshes tell together: it
+//! is down, or it declares grants dead that are not.
+//!
+//! How refreshes end is counted in this process, and added to the platform's sums when the breaker is
+//! read anyway: counting costs no call. Only a dead grant is added at once, before it is believed.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use domain::{Fault, FaultKind, Platform, Timestamp};
+use store::Breaker;
+use store::platforms::Ends;
 
+use crate::decide::{self, Lately};
 use crate::{Tokens, TokensError};
 
 /// A breaker's state is remembered for this long before it is read again.
 const READ_EVERY: Duration = Duration::from_secs(15);
-/// The first opening; doubles with every further one, up to an hour.
-const FIRST: Duration = Duration::from_secs(300);
 
 /// What was last read of each platform's breaker.
 pub(crate) type BreakerCache = HashMap<Platform, Known>;
 
 /// What was read of a breaker, and when.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     read_at: Timestamp,
     open_until: Timestamp,
     fault: Option<Fault>,
+    /// Not yet added to the platform's sums.
+    ends: Ends,
 }
 
 impl Tokens {
@@ -34,22 +41,43 @@ impl Tokens {
         let known = self.breakers().get(&platform).cloned();
         let known = match known {
             Some(known) if now.since(known.read_at) < READ_EVERY => known,
-            _ => {
-                let breaker = self.parts().platforms.breaker(platform).await?;
-                let (open_until, fault) = (breaker.open_until, breaker.fault);
-                let known = Known {
-                    read_at: now,
-                    open_until,
-                    fault,
-                };
-                self.breakers().insert(platform, known.clone());
-                known
-            }
+            _ => self.look(platform).await?,
         };
         let fault = known
             .fault
             .unwrap_or_else(|| Fault::new(FaultKind::AppRefused));
         Ok((known.open_until > now).then_some((fault, known.open_until)))
+    }
+
+    /// Reads the breaker, telling it how refreshes ended here since the last time; opens it where the
+    /// sums say that the platform is down.
+    async fn look(&self, platform: Platform) -> Result<Known, TokensError> {
+        let ends = self.take_ends(platform);
+        let table = &self.parts().platforms;
+        let breaker = if ends == Ends::default() {
+            table.breaker(platform).await?
+        } else {
+            table
+                .count(platform, ends, self.now(), &self.attempt())
+                .await?
+        };
+        let known = self.learn(platform, &breaker);
+        if lately(&breaker).is_down() && breaker.open_until <= self.now() {
+            let fault = Fault::new(FaultKind::PlatformDown);
+            let pause = decide::down_pause(breaker.trips);
+            let open_until = self.open(platform, &fault, pause).await?;
+            tracing::warn!(
+                platform = %platform,
+                until = %open_until,
+                "circuit breaker opened: the platform is down"
+            );
+            return Ok(Known {
+                open_until,
+                fault: Some(fault),
+                ..known
+            });
+        }
+        Ok(known)
     }
 
     /// The fault is of the whole app: nobody calls for a while, no connection is blamed, and the
@@ -59,20 +87,10 @@ impl Tokens {
         platform: Platform,
         fault: &Fault,
     ) -> Result<Timestamp, TokensError> {
-        let now = self.now();
         let trips = self.parts().platforms.breaker(platform).await?.trips;
-        let pause = (FIRST * 2u32.pow(trips.min(4))).min(Duration::from_secs(3_600));
-        let open_until = now + pause;
-        self.parts()
-            .platforms
-            .open(platform, fault, now, open_until, &self.attempt())
+        let open_until = self
+            .open(platform, fault, decide::breaker_pause(trips))
             .await?;
-        let known = Known {
-            read_at: now,
-            open_until,
-            fault: Some(fault.clone()),
-        };
-        self.breakers().insert(platform, known);
         tracing::error!(
             platform = %platform,
             fault = %fault,
@@ -82,21 +100,70 @@ impl Tokens {
         Ok(open_until)
     }
 
-    /// Closes a breaker that was open lately. Never holds up the refresh that went well.
-    pub(crate) async fn breaker_may_close(&self, platform: Platform) {
-        let tripped = self
-            .breakers()
-            .get(&platform)
-            .is_some_and(|known| known.fault.is_some());
+    async fn open(
+        &self,
+        platform: Platform,
+        fault: &Fault,
+        pause: Duration,
+    ) -> Result<Timestamp, TokensError> {
+        let now = self.now();
+        let open_until = now + pause;
+        self.parts()
+            .platforms
+            .open(platform, fault, now, open_until, &self.attempt())
+            .await?;
+        let known = Known {
+            read_at: now,
+            open_until,
+            fault: Some(fault.clone()),
+            ends: Ends::default(),
+        };
+        self.breakers().insert(platform, known);
+        Ok(open_until)
+    }
+
+    /// Whether the end of a grant is held back, because many of the platform die at once: then it is
+    /// the platform that errs, and no connection is flipped (oauth-hardening.md §3.5, item 12).
+    pub(crate) async fn holds_end(&self, platform: Platform) -> Result<bool, TokensError> {
+        let mut ends = self.take_ends(platform);
+        ends.died += 1;
+        let (now, table) = (self.now(), &self.parts().platforms);
+        let breaker = table.count(platform, ends, now, &self.attempt()).await?;
+        self.learn(platform, &breaker);
+        // Doubted before: the sums begin anew with each opening, the doubt does not.
+        let doubted = now.since(breaker.held_since) < decide::NOT_BELIEVED && breaker.trips > 0;
+        if !doubted && !lately(&breaker).many_die() {
+            return Ok(false);
+        }
+        let held = decide::holds_ends(breaker.held_since, breaker.believed_until, now);
+        if held && now.since(breaker.held_since) >= decide::NOT_BELIEVED {
+            table.hold(&breaker, now, &self.attempt()).await?;
+        }
+        if held {
+            tracing::error!(
+                platform = %platform,
+                died = breaker.died,
+                kept = breaker.kept,
+                "many grants of the platform die at once: their end is not believed"
+            );
+        }
+        Ok(held)
+    }
+
+    /// Counts a refresh that went well, and closes a breaker that was open lately. Never holds up the
+    /// refresh.
+    pub(crate) async fn went_well(&self, platform: Platform) {
+        let tripped = {
+            let mut breakers = self.breakers();
+            let known = breakers.entry(platform).or_default();
+            known.ends.kept += 1;
+            known.fault.is_some()
+        };
         if !tripped {
             return;
         }
-        match self
-            .parts()
-            .platforms
-            .close(platform, &self.attempt())
-            .await
-        {
+        let (now, attempt) = (self.now(), self.attempt());
+        match self.parts().platforms.close(platform, now, &attempt).await {
             Ok(()) => drop(self.breakers().remove(&platform)),
             Err(error) => {
                 tracing::warn!(platform = %platform, error = %error, "breaker not closed")
@@ -104,10 +171,53 @@ impl Tokens {
         }
     }
 
+    /// Counts a refresh that failed of the platform's own trouble; a process that saw many looks at
+    /// the breaker before its time. Never fails the refresh, which has ended.
+    pub(crate) async fn went_down(&self, platform: Platform) {
+        let many = {
+            let mut breakers = self.breakers();
+            let known = breakers.entry(platform).or_default();
+            known.ends.down += 1;
+            u64::from(known.ends.down) >= decide::DOWN_AT_LEAST
+        };
+        if !many {
+            return;
+        }
+        if let Err(error) = self.look(platform).await {
+            tracing::warn!(platform = %platform, error = %error, "ends of refreshes not counted");
+        }
+    }
+
+    /// Takes what is not counted yet.
+    fn take_ends(&self, platform: Platform) -> Ends {
+        let mut breakers = self.breakers();
+        let known = breakers.get_mut(&platform);
+        known
+            .map(|known| std::mem::take(&mut known.ends))
+            .unwrap_or_default()
+    }
+
+    fn learn(&self, platform: Platform, breaker: &Breaker) -> Known {
+        let mut breakers = self.breakers();
+        let known = breakers.entry(platform).or_default();
+        known.read_at = self.now();
+        known.open_until = breaker.open_until;
+        known.fault = breaker.fault.clone();
+        known.clone()
+    }
+
     fn breakers(&self) -> std::sync::MutexGuard<'_, BreakerCache> {
         self.inner
             .breakers
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn lately(breaker: &Breaker) -> Lately {
+    Lately {
+        kept: breaker.kept,
+        died: breaker.died,
+        down: breaker.down,
     }
 }

@@ -10,6 +10,7 @@
 mod access;
 mod breaker;
 mod connect;
+pub mod decide;
 mod disconnect;
 mod due;
 mod error;
@@ -31,7 +32,7 @@ use vault::Vault;
 pub use access::{Access, AccessError};
 pub use connect::{ConfirmError, Confirmed};
 pub use disconnect::{DisconnectError, EndedBy};
-pub use due::{backoff, due_at};
+pub use due::{Life, backoff, due_at};
 pub use error::TokensError;
 pub use message::{RefreshMessage, SeenDue};
 pub use refresh::Refreshed;

@@ -35,4 +35,31 @@ mod tests {
         let message: RefreshMessage = serde_json::from_str(text).unwrap();
         assert_eq!(message.due, None);
     }
+
+    mod fuzz {
+        use proptest::prelude::*;
+
+        use crate::{RefreshMessage, RescueMessage};
+
+        const RESCUE: &str = r#"{"user_id":"u1","connection_id":"conn_00000000000000000000000000","sealed":"AQID","seen":3,"scopes":["a"],"expires_at":1,"issued_at":0}"#;
+        const REFRESH: &str = r#"{"user_id":"u1","connection_id":"conn_00000000000000000000000000","due":{"platform":"tiktok","token_version":3}}"#;
+
+        proptest! {
+            /// Whatever lies in a queue is a message that reads the same again, or none.
+            #[test]
+            fn messages(at in any::<usize>(), insert in any::<String>(), cut in 0usize..9, rescue in any::<bool>()) {
+                let text = if rescue { RESCUE } else { REFRESH };
+                let at = at % text.len();
+                let text = format!("{}{insert}{}", &text[..at], &text[(at + cut).min(text.len())..]);
+                if let Ok(message) = serde_json::from_str::<RefreshMessage>(&text) {
+                    let again = serde_json::to_string(&message).unwrap();
+                    prop_assert_eq!(serde_json::from_str::<RefreshMessage>(&again).unwrap(), message);
+                }
+                if let Ok(message) = serde_json::from_str::<RescueMessage>(&text) {
+                    let again = serde_json::to_string(&message).unwrap();
+                    prop_assert_eq!(serde_json::from_str::<RescueMessage>(&again).unwrap(), message);
+                }
+            }
+        }
+    }
 }

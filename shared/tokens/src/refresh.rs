@@ -18,10 +18,11 @@ use store::{Connection, Transacted, Written};
 use transport::NoAnswer;
 use vault::SealingKey;
 
+use crate::decide::{self, Refusal};
 use crate::due::Life;
 use crate::figures;
 use crate::message::{RefreshMessage, SeenDue};
-use crate::{Tokens, TokensError, backoff};
+use crate::{Tokens, TokensError};
 
 /// The longest that keeping renewed tokens may take, table and rescue queue together. A refresh that
 /// could not be kept in the time that its process has left is not begun.
@@ -154,14 +155,14 @@ impl Tokens {
             holder: &holder,
             policy,
         };
-        let ended = match spent_beyond_grace(&at, &policy, self.now()) {
-            Some(lost_at) => {
-                let fault = Fault::new(FaultKind::ReauthNeeded).until(lost_at);
-                self.give_up(&held, ReauthReason::RotationLost, &fault)
-                    .await
-            }
-            None => self.ask_and_commit(&held, refresh, app).await,
-        };
+        let settle = self.parts().timing.settle;
+        let (spent, abandoned) = (at.spent_since, at.lease_abandoned_at);
+        if let Some(then) = decide::not_before(spent, abandoned, &policy, settle, self.now()) {
+            let fault = Fault::new(FaultKind::PlatformDown).until(then);
+            let at = self.release(&held, fault.clone(), None, true).await?;
+            return Ok(Refreshed::Later { fault, at });
+        }
+        let ended = self.ask_and_commit(&held, refresh, app).await;
         figures::tell(self.meter(), platform, &ended);
         ended
     }
@@ -174,15 +175,7 @@ impl Tokens {
         holder: &Holder,
     ) -> Result<Lease, TokensError> {
         let now = self.now();
-        // A holder that vanished may have left a renewed bundle in the rescue queue, so the old token
-        // is left alone for the settling time; except where nothing rotates, or where the platform
-        // lets a spent token be used again for a while (DESIGN: "Rescue").
-        let settles = policy.rotates && policy.grace.is_none();
-        let settle = if settles {
-            self.parts().timing.settle
-        } else {
-            Duration::ZERO
-        };
+        let settle = decide::settling(policy, self.parts().timing.settle);
         let ask = LeaseAsk {
             user: seen.user,
             connection: seen.connection,
@@ -287,7 +280,7 @@ impl Tokens {
         // … and closes with this write, or with the rescue queue's receipt.
         match self.write_or_rescue(held.at, held.holder, &commit).await? {
             Written::Done(Some(at)) => {
-                self.breaker_may_close(at.platform).await;
+                self.went_well(at.platform).await;
                 tracing::info!(
                     connection.id = %at.connection_id,
                     platform = %at.platform,
@@ -314,16 +307,21 @@ impl Tokens {
         fault: Fault,
         spent: Option<Timestamp>,
     ) -> Result<Refreshed, TokensError> {
-        if fault.kind == FaultKind::ReauthNeeded {
-            let ended = held
-                .at
-                .refresh_expires_at
-                .is_some_and(|end| end <= self.now());
-            let reason = match () {
-                () if held.policy.rotates && held.at.may_be_spent() => ReauthReason::RotationLost,
-                () if ended => ReauthReason::RefreshExpired,
-                () => ReauthReason::GrantRevoked,
-            };
+        let at = held.at;
+        let meaning = decide::refusal(
+            &fault,
+            &held.policy,
+            at.may_be_spent(),
+            at.refresh_expires_at,
+            self.now(),
+        );
+        let meaning = match meaning {
+            // What dies of age dies one by one, and is no surprise.
+            Refusal::Dead(ReauthReason::RefreshExpired) => meaning,
+            Refusal::Dead(_) if self.holds_end(at.platform).await? => Refusal::App,
+            other => other,
+        };
+        if let Refusal::Dead(reason) = meaning {
             return self.give_up(held, reason, &fault).await;
         }
         if fault.kind == FaultKind::OurBug {
@@ -334,12 +332,16 @@ impl Tokens {
                 "the platform answered a refresh in a way that is not known"
             );
         }
-        let at = if fault.kind.concerns_app() {
+        let at = if meaning == Refusal::App {
             // The lease goes back first: one that runs out makes its next holder suspect a lost token.
             self.release(held, fault.clone(), spent, false).await?;
-            self.trip(held.at.platform, &fault).await?
+            self.trip(at.platform, &fault).await?
         } else {
-            self.release(held, fault.clone(), spent, true).await?
+            let next = self.release(held, fault.clone(), spent, true).await?;
+            if fault.kind == FaultKind::PlatformDown {
+                self.went_down(at.platform).await;
+            }
+            next
         };
         Ok(Refreshed::Later { fault, at })
     }
@@ -360,6 +362,7 @@ impl Tokens {
         let fault = Fault::new(FaultKind::PlatformDown);
         let spent = (!no_answer.surely_unseen()).then_some(sent_at);
         let at = self.release(held, fault.clone(), spent, true).await?;
+        self.went_down(held.at.platform).await;
         Ok(Refreshed::Later { fault, at })
     }
 
@@ -370,12 +373,8 @@ impl Tokens {
         spent_since: Option<Timestamp>,
         counts: bool,
     ) -> Result<Timestamp, TokensError> {
-        let now = self.now();
-        let pause = backoff(held.at.failures, &*self.parts().entropy);
-        let due_at = match fault.until {
-            Some(until) if until > now => until,
-            _ => now + pause,
-        };
+        let entropy = &*self.parts().entropy;
+        let due_at = decide::next_try(&fault, held.at.failures, self.now(), entropy);
         let release = Release {
             due_at,
             fault,
@@ -466,18 +465,4 @@ impl Tokens {
             detail,
         }
     }
-}
-
-/// Where a platform states a grace, a token that may be spent is sent again inside it only: later
-/// its reuse would end the whole family (fanvue.md §1).
-fn spent_beyond_grace(
-    at: &Connection,
-    policy: &RefreshPolicy,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let grace = policy.grace.filter(|_| policy.rotates)?;
-    // A lease that was never given back began at most its own length before it ended.
-    let abandoned = at.lease_abandoned_at.map(|end| end - policy.lease);
-    let spent = at.spent_since.or(abandoned)?;
-    (now > spent + grace).then_some(spent)
 }

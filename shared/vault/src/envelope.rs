@@ -1,34 +1,27 @@
 //! The sealed form, and what it is bound to.
 //!
 //! ```text
-//! offset  bytes  what
-//! 0       1      format: 1
-//! 1       1      algorithm: 1 = AES-256-GCM
-//! 2       8      when the data key was made, ms since 1970, big-endian
-//! 10      2      length n of the wrapped key, big-endian
-//! 12      n      the data key as KMS wrapped it (names its KMS key itself)
-//! 12+n    12     nonce, random
-//! 24+n    rest   ciphertext and 16-byte tag
+//! bytes  what
+//! h      the header: see its file
+//! 12     nonce, random
+//! rest   ciphertext and 16-byte tag
 //! ```
 //!
-//! The associated data is never stored: it is built anew from the header (everything before the
-//! nonce) and from the [`Place`] by the reader of the row, so a sealed text that was moved to
-//! another row, version, field or table does not open.
+//! The associated data is never stored: it is built anew from the header and from the [`Place`] by
+//! the reader of the row, so a sealed text that was moved to another row, version, field or table
+//! does not open.
 
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use domain::{Platform, Timestamp};
+use domain::Platform;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-const FORMAT: u8 = 1;
-const AES_256_GCM_ID: u8 = 1;
-const FIXED: usize = 12;
+use crate::header::Header;
+
 const NONCE: usize = 12;
 const TAG: usize = 16;
-/// Wrapped keys are some 200 bytes; anything much larger is not one.
-const MAX_WRAPPED: usize = 1_024;
 
 /// The place that a text is sealed for. All of it must be the same again to open it.
 #[derive(Clone, Copy, Debug)]
@@ -68,13 +61,6 @@ pub enum VaultError {
 #[derive(Clone)]
 pub(crate) struct DataKey(Zeroizing<[u8; 32]>);
 
-/// What stands before the nonce.
-#[derive(Clone, Debug)]
-pub(crate) struct Header {
-    created_at: Timestamp,
-    wrapped: Vec<u8>,
-}
-
 impl Sealed {
     /// Takes over bytes that were sealed before.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
@@ -87,23 +73,15 @@ impl Sealed {
     }
 
     pub(crate) fn header(&self) -> Result<Header, VaultError> {
-        let fixed = self.0.get(..FIXED).ok_or(VaultError::Malformed)?;
-        let (marks, rest) = fixed.split_at(2);
-        let (created, length) = rest.split_at(8);
-        let length = usize::from(u16::from_be_bytes(length.try_into().map_err(malformed)?));
-        if marks != [FORMAT, AES_256_GCM_ID] || length > MAX_WRAPPED {
-            return Err(VaultError::Malformed);
-        }
-        let wrapped = self
-            .0
-            .get(FIXED..FIXED + length)
-            .ok_or(VaultError::Malformed)?
-            .to_vec();
-        let created = i64::from_be_bytes(created.try_into().map_err(malformed)?);
-        Ok(Header {
-            created_at: Timestamp::from_millis(created),
-            wrapped,
-        })
+        Ok(Header::read(&self.0)?.0)
+    }
+
+    /// The same text behind another header.
+    pub(crate) fn with(&self, header: &Header) -> Result<Self, VaultError> {
+        let (_, at) = Header::read(&self.0)?;
+        let mut bytes = header.bytes();
+        bytes.extend_from_slice(self.0.get(at..).ok_or(VaultError::Malformed)?);
+        Ok(Self(bytes))
     }
 }
 
@@ -125,40 +103,6 @@ impl DataKey {
     }
 }
 
-impl Header {
-    pub(crate) fn new(created_at: Timestamp, wrapped: Vec<u8>) -> Result<Self, VaultError> {
-        if wrapped.len() > MAX_WRAPPED {
-            Err(VaultError::Malformed)
-        } else {
-            Ok(Self {
-                created_at,
-                wrapped,
-            })
-        }
-    }
-
-    pub(crate) fn created_at(&self) -> Timestamp {
-        self.created_at
-    }
-
-    pub(crate) fn wrapped(&self) -> &[u8] {
-        &self.wrapped
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT, AES_256_GCM_ID];
-        bytes.extend(self.created_at.millis().to_be_bytes());
-        // MAX_WRAPPED keeps the length inside 16 bits.
-        bytes.extend(
-            u16::try_from(self.wrapped.len())
-                .unwrap_or(u16::MAX)
-                .to_be_bytes(),
-        );
-        bytes.extend(&self.wrapped);
-        bytes
-    }
-}
-
 pub(crate) fn seal(
     header: &Header,
     key: &DataKey,
@@ -167,7 +111,7 @@ pub(crate) fn seal(
     plaintext: &[u8],
 ) -> Result<Sealed, VaultError> {
     let mut bytes = header.bytes();
-    let aad = Aad::from(associated_data(&bytes, place));
+    let aad = Aad::from(associated_data(&header.bound(), place));
     // The buffer that briefly holds the plaintext is wiped if sealing fails, and is ciphertext if not.
     let mut text = Zeroizing::new(Vec::with_capacity(plaintext.len() + TAG));
     text.extend_from_slice(plaintext);
@@ -184,13 +128,13 @@ pub(crate) fn open(
     place: &Place<'_>,
     sealed: &Sealed,
 ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-    let head = FIXED + sealed.header()?.wrapped.len();
+    let (header, head) = Header::read(&sealed.0)?;
     let nonce = sealed
         .0
         .get(head..head + NONCE)
         .ok_or(VaultError::Malformed)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(malformed)?;
-    let aad = Aad::from(associated_data(&sealed.0[..head], place));
+    let aad = Aad::from(associated_data(&header.bound(), place));
     let mut text = Zeroizing::new(sealed.0[head + NONCE..].to_vec());
     let length = key
         .aead()?
@@ -228,6 +172,7 @@ fn malformed<E>(_: E) -> VaultError {
 #[cfg(test)]
 mod tests {
     use data_encoding::HEXLOWER;
+    use domain::Timestamp;
 
     use super::*;
 
@@ -238,23 +183,66 @@ mod tests {
         field: "tokens",
         version: 7,
     };
-    /// Sealed by the first version of this format; every later version must open it.
-    const KNOWN: &str = include_str!("../tests/known-answer-v1.hex");
+    /// Sealed by the first version of each format; every later version must open them.
+    const KNOWN_1: &str = include_str!("../tests/known-answer-v1.hex");
+    const KNOWN_2: &str = include_str!("../tests/known-answer-v2.hex");
+    const KMS_KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/a";
+    const OTHER_KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/b";
 
     fn key() -> DataKey {
         DataKey::from_bytes(&[7; 32]).unwrap()
     }
 
     fn sealed() -> Sealed {
-        let header = Header::new(Timestamp::from_secs(1_767_225_600), b"wrapped".to_vec()).unwrap();
+        let made = Timestamp::from_secs(1_767_225_600);
+        let header = Header::new(made, KMS_KEY.to_owned(), b"wrapped".to_vec()).unwrap();
         seal(&header, &key(), [9; 12], &PLACE, b"act.example").unwrap()
+    }
+
+    fn known(hex: &str) -> Sealed {
+        Sealed::from_bytes(HEXLOWER.decode(hex.trim().as_bytes()).unwrap())
+    }
+
+    fn rewrapped(sealed: &Sealed) -> Sealed {
+        let header = sealed.header().unwrap();
+        let header = header.rewrapped(OTHER_KEY.to_owned(), b"wrapped anew".to_vec());
+        sealed.with(&header.unwrap()).unwrap()
     }
 
     #[test]
     fn the_format_does_not_change() {
-        assert_eq!(HEXLOWER.encode(sealed().as_bytes()), KNOWN.trim());
-        let known = Sealed::from_bytes(HEXLOWER.decode(KNOWN.trim().as_bytes()).unwrap());
-        assert_eq!(&open(&key(), &PLACE, &known).unwrap()[..], b"act.example");
+        assert_eq!(HEXLOWER.encode(sealed().as_bytes()), KNOWN_2.trim());
+        for (format, hex) in [(1, KNOWN_1), (2, KNOWN_2)] {
+            let opened = open(&key(), &PLACE, &known(hex)).unwrap();
+            assert_eq!(&opened[..], b"act.example", "format {format}");
+        }
+        let first = known(KNOWN_1).header().unwrap();
+        assert_eq!(
+            (first.wrapped.by, first.wrapped.key),
+            (None, b"wrapped".to_vec())
+        );
+    }
+
+    #[test]
+    fn a_text_of_either_format_opens_under_another_wrapping_of_its_key() {
+        for hex in [KNOWN_1, KNOWN_2] {
+            let moved = rewrapped(&known(hex));
+            let header = moved.header().unwrap();
+            assert_eq!(header.wrapped.by.as_deref(), Some(OTHER_KEY));
+            assert_eq!(header.wrapped.key, b"wrapped anew");
+            assert_eq!(&open(&key(), &PLACE, &moved).unwrap()[..], b"act.example");
+            // And again under a third one.
+            let again = rewrapped(&moved);
+            assert_eq!(&open(&key(), &PLACE, &again).unwrap()[..], b"act.example");
+            let elsewhere = Place {
+                version: 8,
+                ..PLACE
+            };
+            assert_eq!(
+                open(&key(), &elsewhere, &moved),
+                Err(VaultError::DoesNotOpen)
+            );
+        }
     }
 
     #[test]
@@ -326,16 +314,20 @@ mod tests {
         }
     }
 
+    /// The wrapping itself is KMS's to check: a flipped byte in it gives no data key.
     #[test]
-    fn every_flipped_byte_is_noticed() {
-        let whole = sealed();
-        for at in 0..whole.as_bytes().len() {
-            let mut bytes = whole.as_bytes().to_vec();
-            bytes[at] ^= 1;
-            assert!(
-                open(&key(), &PLACE, &Sealed::from_bytes(bytes)).is_err(),
-                "byte {at}"
-            );
+    fn every_flipped_byte_of_what_is_bound_is_noticed() {
+        let (ours, by) = (sealed().as_bytes().to_vec(), KMS_KEY.len());
+        let wrapping = 12..12 + by + 2 + b"wrapped".len();
+        for (whole, free) in [(ours, wrapping), (known(KNOWN_1).as_bytes().to_vec(), 0..0)] {
+            for at in (0..whole.len()).filter(|at| !free.contains(at)) {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 1;
+                assert!(
+                    open(&key(), &PLACE, &Sealed::from_bytes(bytes)).is_err(),
+                    "byte {at}"
+                );
+            }
         }
     }
 

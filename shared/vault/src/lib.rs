@@ -6,10 +6,14 @@
 //! for at most five minutes and a thousand uses, and are wiped. Nothing outside this crate sees a
 //! data key.
 //!
-//! The format, byte by byte, is in [`envelope`]'s documentation.
+//! The format, byte by byte, is in the documentation of [`envelope`] and [`header`].
 
 mod cache;
 mod envelope;
+#[cfg(test)]
+mod fuzz;
+mod header;
+mod rewrap;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,8 +27,10 @@ use domain::{Clock, Entropy, Labels, Meter, Silent, Timestamp};
 use zeroize::Zeroizing;
 
 use cache::KeyCache;
-use envelope::{DataKey, Header};
+use envelope::DataKey;
 pub use envelope::{Place, Sealed, VaultError};
+use header::{Header, Wrapped};
+pub use rewrap::Rewrapped;
 
 /// A data key is used for new seals for this long; after that a re-seal draws a new one.
 const KEY_LIFE_SECONDS: i64 = 30 * 24 * 3600;
@@ -48,7 +54,9 @@ pub struct SealingKey {
 }
 
 impl Vault {
-    /// A vault over one KMS key. `environment` tells deployments apart in KMS's records.
+    /// A vault that seals under one KMS key, named by its ARN or id (no alias: what an alias stands for
+    /// may change), and opens what is sealed under any that its process may use. `environment` tells
+    /// deployments apart in KMS's records.
     pub fn new(
         kms: Client,
         key_id: impl Into<String>,
@@ -84,27 +92,38 @@ impl Vault {
             .send()
             .await
             .map_err(|error| self.unavailable(error))?;
-        let wrapped = answer
-            .ciphertext_blob
-            .ok_or(VaultError::Malformed)?
-            .into_inner();
+        let by = answer.key_id.ok_or(VaultError::Malformed)?;
+        let wrapped = answer.ciphertext_blob.ok_or(VaultError::Malformed)?;
         let key = data_key(answer.plaintext)?;
-        self.cache()
-            .put(subject, &wrapped, key.clone(), self.clock.now());
-        Ok(SealingKey {
-            header: Header::new(self.clock.now(), wrapped)?,
-            key,
-        })
+        let header = Header::new(self.clock.now(), by.clone(), wrapped.into_inner())?;
+        self.cache().put(
+            subject,
+            &header.wrapped,
+            (key.clone(), by),
+            self.clock.now(),
+        );
+        Ok(SealingKey { header, key })
     }
 
     /// The data key under which `previous` is sealed, so that sealing again costs no new key; a new
-    /// one once it is 30 days old. At most one KMS call, none where the key is cached.
+    /// one once it is 30 days old, or where another KMS key than this vault's wraps it. At most one
+    /// KMS call, none where the key is cached; two where only KMS knows which of its keys wraps it.
     pub async fn key_of(&self, subject: &str, previous: &Sealed) -> Result<SealingKey, VaultError> {
         let header = previous.header()?;
-        if self.clock.now() > header.created_at().plus_secs(KEY_LIFE_SECONDS) {
+        let elsewhere = header
+            .wrapped
+            .by
+            .as_deref()
+            .is_some_and(|by| !self.is_own(by));
+        let old = self.clock.now() > header.created_at.plus_secs(KEY_LIFE_SECONDS);
+        if old || elsewhere {
             return self.new_key(subject).await;
         }
-        let key = self.unwrap(subject, &header).await?;
+        let (key, by) = self.unwrap(subject, &header.wrapped).await?;
+        if !self.is_own(&by) {
+            return self.new_key(subject).await;
+        }
+        let header = Header::new(header.created_at, by, header.wrapped.key)?;
         Ok(SealingKey { header, key })
     }
 
@@ -127,26 +146,30 @@ impl Vault {
         place: &Place<'_>,
         sealed: &Sealed,
     ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        let key = self.unwrap(subject, &sealed.header()?).await?;
+        let (key, _) = self.unwrap(subject, &sealed.header()?.wrapped).await?;
         envelope::open(&key, place, sealed)
     }
 
     /// When the data key of `sealed` was made.
     pub fn key_age(sealed: &Sealed) -> Result<Timestamp, VaultError> {
-        Ok(sealed.header()?.created_at())
+        Ok(sealed.header()?.created_at)
     }
 
-    async fn unwrap(&self, subject: &str, header: &Header) -> Result<DataKey, VaultError> {
-        if let Some(key) = self
-            .cache()
-            .take(subject, header.wrapped(), self.clock.now())
-        {
-            return Ok(key);
+    /// The data key, and the KMS key that wraps it.
+    async fn unwrap(
+        &self,
+        subject: &str,
+        wrapped: &Wrapped,
+    ) -> Result<(DataKey, String), VaultError> {
+        if let Some(known) = self.cache().take(subject, wrapped, self.clock.now()) {
+            return Ok(known);
         }
         let answer = self
             .kms
             .decrypt()
-            .ciphertext_blob(Blob::new(header.wrapped()))
+            // Where the text says which key it is, exactly that one is used (oauth-hardening.md §5.5).
+            .set_key_id(wrapped.by.clone())
+            .ciphertext_blob(Blob::new(wrapped.key.clone()))
             .set_encryption_context(Some(self.context(subject)))
             .send()
             .await
@@ -159,10 +182,17 @@ impl Vault {
                 }
                 _ => self.unavailable(error),
             })?;
-        let key = data_key(answer.plaintext)?;
+        let by = answer.key_id.ok_or(VaultError::Malformed)?;
+        let known = (data_key(answer.plaintext)?, by);
         self.cache()
-            .put(subject, header.wrapped(), key.clone(), self.clock.now());
-        Ok(key)
+            .put(subject, wrapped, known.clone(), self.clock.now());
+        Ok(known)
+    }
+
+    /// Whether the KMS key of this ARN is the one that this vault seals under.
+    fn is_own(&self, arn: &str) -> bool {
+        let id = arn.rsplit('/').next().unwrap_or(arn);
+        arn == self.key_id || id == self.key_id
     }
 
     fn unavailable<E, R>(&self, error: aws_sdk_kms::error::SdkError<E, R>) -> VaultError

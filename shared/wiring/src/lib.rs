@@ -12,7 +12,8 @@ use lambda::{
 use limits::Limiter;
 use platforms::Apps;
 use posts::Files;
-use store::{Accounts, Connections, Events, Flows, Limits, Platforms, Revocations};
+use rewrap::Desk;
+use store::{Accounts, Connections, Events, Flows, Jobs, Limits, Platforms, Revocations};
 use tokens::{Parts, Timing, Tokens};
 use transport::{HostOverrides, Transport, Wire};
 use vault::Vault;
@@ -149,6 +150,18 @@ impl Wiring {
     pub fn files(&self, env: &Env) -> Files {
         let base = env.optional(&var::MEDIA_BASE_URL).unwrap_or_default();
         Files::new(self.s3(), env.text(&var::MEDIA_BUCKET)).served_at(&base)
+    }
+
+    /// Where the move to another KMS key is begun and looked at.
+    pub fn rewrap_desk(&self, env: &Env) -> Desk {
+        Desk {
+            jobs: Jobs::new(self.dynamodb(), env.text(&var::TABLE_JOBS)),
+            sqs: self.sqs(),
+            queue: env.text(&var::QUEUE_REWRAP),
+            kms_key: env.text(&var::KMS_KEY_ID),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        }
     }
 
     /// Where the operator's apps on the platforms are read from. Load them once the environment is

@@ -10,6 +10,7 @@ mod kept;
 mod refresh;
 mod relay;
 mod report;
+mod simulate;
 mod statistics;
 mod stub;
 mod timing;
@@ -47,6 +48,7 @@ pub async fn run(root: &Path, commit: bool) -> Result<()> {
     zips::measure(root, &release, &MEASURED, &mut report)?;
     flows::measure(&dev, &mut report).await?;
     dev.stop().await;
+    simulate::measure(&mut report)?;
     report.end(commit)
 }
 

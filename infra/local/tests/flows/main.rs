@@ -24,6 +24,8 @@ mod refresh;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]
+mod rewrap;
+#[cfg(test)]
 mod sealed;
 #[cfg(test)]
 mod webhook;

@@ -16,7 +16,13 @@ impl domain::Clock for Now {
     }
 }
 
-fn vault(world: &World, environment: &str) -> Vault {
+pub(crate) fn vault(world: &World, environment: &str) -> Vault {
+    let key = world.stack.reference("TokenKey").unwrap();
+    vault_under(world, environment, key)
+}
+
+/// The same under another KMS key.
+pub(crate) fn vault_under(world: &World, environment: &str, key: &str) -> Vault {
     // As one of the functions: the key answers callers that it knows.
     let key_id = local::proxy::Callers::access_key("oauth-callback");
     let token = Some("a test".to_owned());
@@ -28,7 +34,6 @@ fn vault(world: &World, environment: &str) -> Vault {
         .endpoint_url(world.stack.aws_endpoint())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
-    let key = world.stack.reference("TokenKey").unwrap();
     let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
     Vault::new(
         aws_sdk_kms::Client::from_conf(config),
@@ -145,7 +150,7 @@ async fn tokens_open_at_their_own_place_alone() {
 }
 
 /// The stack's own name: the environment of its encryption contexts.
-fn text_of_stack(world: &World) -> String {
+pub(crate) fn text_of_stack(world: &World) -> String {
     let calls = world.stack.record().calls();
     let call = calls
         .iter()

@@ -26,7 +26,7 @@ pub(crate) const USER: &str = "user_flow";
 pub(crate) const CLIENT_KEY: &str = "awexample0001";
 pub(crate) const CLIENT_SECRET: &str = "tt-client-secret-example";
 
-async fn cloud() -> Arc<Cloud> {
+pub(crate) async fn cloud() -> Arc<Cloud> {
     static CLOUD: OnceCell<Arc<Cloud>> = OnceCell::const_new();
     let start = || async {
         Cloud::start(&local::cloud::project_root().unwrap())
@@ -91,6 +91,7 @@ impl World {
             .parameter("WebhookVisibility", "1")
             .parameter("PublishVisibility", "2")
             .parameter("RefreshVisibility", "2")
+            .parameter("RewrapVisibility", "2")
             .parameter("RescueVisibility", "1")
             .parameter("WebhookMaxReceives", "4");
         let stack = Stack::start_behind(&cloud, door, change(options))

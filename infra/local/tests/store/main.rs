@@ -28,6 +28,8 @@ mod lost_answers;
 #[cfg(test)]
 mod media;
 #[cfg(test)]
+mod rewrap;
+#[cfg(test)]
 mod sealed;
 #[cfg(test)]
 mod sessions;

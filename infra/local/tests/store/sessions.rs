@@ -3,6 +3,8 @@
 use domain::Platform;
 use store::{BrowserSession, SessionLink, User};
 
+use store::platforms::Ends;
+
 use crate::desk::{Desk, NOW, at, trouble};
 
 fn link(desk: &Desk, hash: &str) -> SessionLink {
@@ -163,12 +165,50 @@ async fn a_breaker_opens_once_and_counts_its_trips() {
         assert_eq!(breaker.fault, Some(trouble()), "{name}");
     }
     desk.platforms
-        .close(platform, &desk.attempt())
+        .close(platform, NOW, &desk.attempt())
         .await
         .unwrap();
     let breaker = desk.platforms.breaker(platform).await.unwrap();
     assert_eq!(
         (breaker.open_until, breaker.trips, breaker.fault),
-        (Default::default(), 0, None)
+        (NOW, 0, None)
     );
+    // Ends of refreshes add up for ten minutes, and then begin anew.
+    let ends = Ends {
+        kept: 3,
+        died: 1,
+        down: 0,
+    };
+    for (secs, kept, died) in [
+        (10, 3, 1),
+        (20, 6, 2),
+        (609, 9, 3),
+        (610, 3, 1),
+        (611, 6, 2),
+    ] {
+        let attempt = desk.attempt();
+        let sums = desk.platforms.count(platform, ends, at(secs), &attempt);
+        let sums = sums.await.unwrap();
+        assert_eq!((sums.kept, sums.died, sums.down), (kept, died, 0), "{secs}");
+    }
+    // An opening forgets them; a doubt is noted once.
+    let attempt = desk.attempt();
+    let (now, until) = (at(1_000), at(1_100));
+    let fault = trouble();
+    let opened = desk.platforms.open(platform, &fault, now, until, &attempt);
+    assert!(opened.await.unwrap());
+    let attempt = desk.attempt();
+    let sums = desk
+        .platforms
+        .count(platform, ends, at(1_001), &attempt)
+        .await
+        .unwrap();
+    assert_eq!((sums.kept, sums.trips), (3, 1));
+    for secs in [1_002, 1_003] {
+        let attempt = desk.attempt();
+        let noted = desk.platforms.hold(&sums, at(secs), &attempt);
+        noted.await.unwrap();
+        let held = desk.platforms.breaker(platform).await.unwrap().held_since;
+        assert_eq!(held, at(1_002), "seen as it was before");
+    }
 }

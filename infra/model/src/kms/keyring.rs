@@ -113,8 +113,11 @@ impl Keyring {
 
     fn resolve(&self, name: &str) -> Result<String, KmsError> {
         let local = match name.strip_prefix("arn:") {
-            // arn:aws:kms:region:account:key/… or …:alias/…
-            Some(arn) => arn.splitn(5, ':').nth(4).unwrap_or_default(),
+            // arn:aws:kms:region:account:key/… or …:alias/…; of another account or region, it is none
+            // of ours.
+            Some(arn) => arn
+                .strip_prefix(&format!("aws:kms:{REGION}:{ACCOUNT}:"))
+                .ok_or_else(|| KmsError::new("NotFoundException", "Invalid keyId"))?,
             None => name,
         };
         if local.starts_with("alias/") {

@@ -219,7 +219,9 @@ pub(super) fn fault(place: Place, problem: &Problem, at: Timestamp) -> Fault {
             && (row.status == 0 || row.status == status)
             && (row.code.is_empty() || row.code == code)
     };
-    let row = TABLE.iter().find(fits);
+    // A server in trouble does not know what it says: no grant is dead by a 5xx (§1.7: retry).
+    let in_trouble = RENEW.contains(&place) && status >= 500;
+    let row = TABLE.iter().find(fits).filter(|_| !in_trouble);
     let mut fault = match (hint(place, problem), row) {
         (Some(sentence), _) => Fault::new(K::AppRefused).sentence(sentence),
         (None, Some(row)) => {

@@ -12,6 +12,7 @@ mod creator;
 mod faults;
 mod fetching;
 mod follow;
+mod fuzz;
 mod limits;
 mod login;
 mod machine;

@@ -80,6 +80,20 @@ fn what_a_refresh_leaves_out_is_kept() {
 }
 
 #[test]
+fn no_grant_is_dead_by_the_word_of_a_server_in_trouble() {
+    let dead = r#"{"error":"invalid_grant","error_description":"","log_id":"1"}"#;
+    for (status, kind) in [
+        (200, FaultKind::ReauthNeeded),
+        (400, FaultKind::ReauthNeeded),
+        (500, FaultKind::PlatformDown),
+        (503, FaultKind::PlatformDown),
+    ] {
+        let read = Refresh::read(&TikTok, reply(status, dead).answer(), &bundle(&[]));
+        assert_eq!(read.unwrap_err().kind, kind, "{status}");
+    }
+}
+
+#[test]
 fn the_policy_fits_its_own_rules() {
     let policy = TikTok.policy();
     assert!(policy.rotates && policy.grace.is_none());

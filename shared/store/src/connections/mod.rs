@@ -183,17 +183,15 @@ impl Connections {
             .await
     }
 
-    /// Connections of one shard that are due, the most overdue first; those of `resting` platforms
-    /// are passed over.
+    /// Connections of one shard that are due and that `wanted` takes, the most overdue first.
     pub async fn due(
         &self,
         shard: &str,
         now: Timestamp,
         limit: i32,
-        resting: &[Platform],
+        wanted: impl Fn(&DueConnection) -> bool,
     ) -> Result<Vec<DueConnection>, StoreError> {
-        let awake = |row: &DueConnection| !resting.contains(&row.platform);
-        self.0.due_rows(shard, now, limit, awake).await
+        self.0.due_rows(shard, now, limit, wanted).await
     }
 
     /// Notes that a worker used it, and when it is due now that it is in use.
