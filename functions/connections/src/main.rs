@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         let api = Api {
             sessions: Sessions::new(wiring.dynamodb(), env.text(&var::TABLE_SESSIONS)),
             users: Users::new(wiring.dynamodb(), env.text(&var::TABLE_USERS)),
+            trail: wiring.trail(&env),
             tokens: wiring.tokens(&env)?,
             scope_prefix: env.optional(&var::SCOPE_PREFIX).unwrap_or_default(),
             public_base: env.url(&var::PUBLIC_BASE_URL),

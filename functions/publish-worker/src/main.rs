@@ -7,7 +7,7 @@ use lambda::sqs::Options;
 use lambda::variables as var;
 use posts::{Files, PublishQueue, Runner, RunnerSettings};
 use publish_worker::PublishWorker;
-use store::{Events, Targets};
+use store::Targets;
 use wiring::Wiring;
 
 fn main() -> ExitCode {
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         let tokens = wiring.tokens(&env)?;
         let runner = Runner {
             targets: Targets::new(wiring.dynamodb(), env.text(&var::TABLE_TARGETS)),
-            events: Events::new(wiring.dynamodb(), env.text(&var::TABLE_EVENTS)),
+            events: wiring.events(&env),
             wire: Arc::new(tokens.transport().clone()),
             files: Files::new(wiring.s3(), env.text(&var::MEDIA_BUCKET)),
             queue: PublishQueue::new(wiring.sqs(), env.text(&var::QUEUE_PUBLISH)),

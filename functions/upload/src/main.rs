@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lambda::variables as var;
 use posts::{Composer, Files, PublishQueue, Uploads};
-use store::{Connections, Events, MediaTable, Posts, Targets};
+use store::{Connections, MediaTable, Posts, Targets};
 use upload::Upload;
 use wiring::Wiring;
 
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
             composer: Composer {
                 posts: Posts::new(wiring.dynamodb(), env.text(&var::TABLE_POSTS)),
                 targets,
-                events: Events::new(wiring.dynamodb(), env.text(&var::TABLE_EVENTS)),
+                events: wiring.events(&env),
                 media,
                 connections: Connections::new(wiring.dynamodb(), env.text(&var::TABLE_CONNECTIONS)),
                 queue: PublishQueue::new(wiring.sqs(), env.text(&var::QUEUE_PUBLISH)),

@@ -11,6 +11,7 @@ mod call;
 mod publish;
 mod rate;
 mod refresh;
+mod synthetic;
 mod webhook;
 
 pub mod tiktok;
@@ -25,6 +26,7 @@ pub use call::{Answer, Call, Repeat};
 pub use publish::{Action, Finish, Job, MediaInfo, PostDraft, Publish, State, Upload, Violation};
 pub use rate::RateHeaders;
 pub use refresh::{Refresh, RefreshPolicy, Revoke};
+pub use synthetic::{SignedWebhook, Synthetic, SyntheticWish};
 pub use webhook::{Handshake, Unverified, Verified, Webhook};
 
 /// How accounts of this platform are connected; `None` where there is no OAuth login.
@@ -57,6 +59,13 @@ pub fn publish(platform: Platform) -> Option<&'static dyn Publish> {
 
 /// How its webhooks are checked and read; `None` where it sends none.
 pub fn webhook(platform: Platform) -> Option<&'static dyn Webhook> {
+    match platform {
+        Platform::TikTok => Some(&tiktok::TikTok),
+    }
+}
+
+/// How a webhook of its own is built, for operators who try the path; `None` where it sends none.
+pub fn synthetic(platform: Platform) -> Option<&'static dyn Synthetic> {
     match platform {
         Platform::TikTok => Some(&tiktok::TikTok),
     }

@@ -71,6 +71,25 @@ impl Platforms {
         Ok(matches!(done, Written::Done(_)))
     }
 
+    /// Opens the breaker until `until` by an operator's word, whatever it is.
+    pub async fn hold(
+        &self,
+        platform: Platform,
+        fault: &Fault,
+        until: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<(), StoreError> {
+        let change = Change::new()
+            .set("open_until", value(until))
+            .set("fault", value(fault))
+            .add_number("trips", 1);
+        let _: Written<Breaker, _> = self
+            .0
+            .change(key([("platform", platform.as_str())]), change, attempt)
+            .await?;
+        Ok(())
+    }
+
     /// Closes the breaker after a call that went well.
     pub async fn close(&self, platform: Platform, attempt: &AttemptId) -> Result<(), StoreError> {
         let change = Change::new()

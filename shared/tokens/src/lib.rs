@@ -22,7 +22,7 @@ mod seal;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::{AttemptId, Clock, Entropy, Holder, Timestamp};
+use domain::{AttemptId, Clock, Entropy, Holder, Timestamp, Who};
 use store::{Accounts, Connections, Events, Flows, Platforms, Revocations};
 use transport::Transport;
 use vault::Vault;
@@ -42,6 +42,7 @@ pub use rescue::{RescueMessage, Rescued};
 pub struct Tokens {
     inner: Arc<Inner>,
     deadline: Option<Timestamp>,
+    who: Who,
 }
 
 /// The parts of [`Tokens`].
@@ -97,6 +98,7 @@ impl Tokens {
     pub fn new(parts: Parts) -> Self {
         Self {
             deadline: None,
+            who: Who::SYSTEM,
             inner: Arc::new(Inner {
                 parts,
                 breakers: Mutex::default(),
@@ -111,6 +113,16 @@ impl Tokens {
         Self {
             inner: self.inner.clone(),
             deadline: Some(deadline),
+            who: self.who.clone(),
+        }
+    }
+
+    /// The same for what `who` does: the audit trail says so.
+    #[must_use]
+    pub fn acting(&self, who: Who) -> Self {
+        Self {
+            who,
+            ..self.clone()
         }
     }
 

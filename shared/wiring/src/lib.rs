@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit::Trail;
 use domain::{Clock, Entropy};
 use lambda::variables as var;
 use lambda::{Aws, CachedSecret, Env, OsEntropy, SecretError, SecretsManager, SystemClock};
 use platforms::Apps;
-use store::{Accounts, Connections, Events, Flows, Platforms, Revocations};
+use store::{Accounts, AuditTable, Connections, Events, Flows, Platforms, Revocations};
 use tokens::{Parts, Timing, Tokens};
 use transport::{HostOverrides, Limits, Transport};
 use vault::Vault;
@@ -65,6 +66,23 @@ impl Wiring {
         )
     }
 
+    /// What the product is told, with its rows of the audit trail.
+    pub fn events(&self, env: &Env) -> Events {
+        let events = Events::new(self.dynamodb(), env.text(&var::TABLE_EVENTS));
+        events.audited(self.audit_table(env))
+    }
+
+    /// The audit trail, for what is not told to the product.
+    pub fn trail(&self, env: &Env) -> Trail {
+        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
+        Trail::new(self.audit_table(env), clock, entropy)
+    }
+
+    /// The table of the audit trail, for reading it.
+    pub fn audit_table(&self, env: &Env) -> AuditTable {
+        AuditTable::new(self.dynamodb(), env.text(&var::TABLE_AUDIT))
+    }
+
     /// Where hosts are found, for the redirect to a consent page and for [`Wiring::transport`].
     pub fn overrides(&self, env: &Env) -> HostOverrides {
         env.parse(&var::HOST_OVERRIDES, HostOverrides::parse)
@@ -82,7 +100,7 @@ impl Wiring {
         Ok(Tokens::new(Parts {
             connections: Connections::new(self.dynamodb(), table(&var::TABLE_CONNECTIONS)),
             accounts: Accounts::new(self.dynamodb(), table(&var::TABLE_ACCOUNTS)),
-            events: Events::new(self.dynamodb(), table(&var::TABLE_EVENTS)),
+            events: self.events(env),
             revocations: Revocations::new(self.dynamodb(), table(&var::TABLE_REVOCATIONS)),
             flows: Flows::new(self.dynamodb(), table(&var::TABLE_FLOWS)),
             platforms: Platforms::new(self.dynamodb(), table(&var::TABLE_PLATFORMS)),

@@ -18,6 +18,9 @@ fn wish(desk: &Desk, secs: i64) -> Mark {
         received_at: NOW,
         processed_at: None,
         tries: 0,
+        external_id: Some(desk.user.to_string()),
+        account_key: Some(desk.account.key()),
+        fault: None,
     }
 }
 
@@ -119,13 +122,13 @@ async fn who_lets_go_need_not_be_waited_for() {
     let desk = Desk::new("let-go");
     let first = taken(&desk, 0).await;
     desk.deliveries
-        .let_go(&first, at(1), &desk.attempt())
+        .let_go(&first, "busy", at(1), &desk.attempt())
         .await
         .unwrap();
     let second = taken(&desk, 1).await;
     // Let go again by the one that no longer has it: the second keeps it.
     desk.deliveries
-        .let_go(&first, at(2), &desk.attempt())
+        .let_go(&first, "busy", at(2), &desk.attempt())
         .await
         .unwrap();
     assert_eq!(take(&desk, 2).await, Taken::Held);
@@ -174,6 +177,7 @@ async fn a_raw_body_is_kept_for_fourteen_days() {
         object_key: None,
         headers: vec![("tiktok-signature".to_owned(), "t=1".to_owned())],
         received_at: NOW,
+        raw_of: Some(desk.account.key()),
     };
     desk.deliveries.keep_raw(&raw).await.unwrap();
     let end: Timestamp = at(14 * 24 * 3_600);

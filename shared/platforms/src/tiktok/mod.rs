@@ -20,6 +20,7 @@ mod init;
 mod publish;
 mod state;
 mod status;
+mod synthetic;
 mod token;
 mod upload;
 mod user;

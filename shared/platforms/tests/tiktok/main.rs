@@ -17,5 +17,6 @@ mod reading;
 mod server;
 mod simulation;
 mod support;
+mod synthetic;
 mod tokens;
 mod webhooks;
