@@ -4,6 +4,8 @@
 //! The modules say `cfg(test)` so that clippy knows their helpers for test code.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod connect;
 #[cfg(test)]
 mod disconnect;
@@ -19,6 +21,8 @@ mod refresh;
 mod requests;
 #[cfg(test)]
 mod sealed;
+#[cfg(test)]
+mod sweep;
 #[cfg(test)]
 mod webhook;
 #[cfg(test)]

@@ -136,7 +136,6 @@ pub struct DueConnection {
     /// The version that is due.
     pub token_version: u64,
     /// When it is due.
-    #[serde(default)]
     pub due_at: Timestamp,
 }
 

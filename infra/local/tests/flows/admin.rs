@@ -1,0 +1,543 @@
+//! What operators see and do, through the real functions.
+
+use std::collections::BTreeSet;
+
+use local::demo::api::Api;
+use local::{Fault, Rule, eventually};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::world::{SOON, USER, World, number, text};
+
+const OPERATOR: &str = "op-1";
+const PLAIN: &str = "video.publish.completed";
+
+/// The API with an operator's token.
+pub(crate) fn operator(world: &World) -> Api {
+    let token = world.stack.mint_jwt(OPERATOR, &["admin"]).unwrap();
+    Api::new(world.stack.api_url(), &token).unwrap()
+}
+
+pub(crate) async fn get(world: &World, path: &str) -> Value {
+    let path = format!("/v1/admin/{path}");
+    operator(world)
+        .call(Method::GET, &path, None, StatusCode::OK)
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn post(world: &World, path: &str, body: Value, expected: u16) -> Value {
+    let path = format!("/v1/admin/{path}");
+    let expected = StatusCode::from_u16(expected).unwrap();
+    operator(world)
+        .call(Method::POST, &path, Some(body), expected)
+        .await
+        .unwrap()
+}
+
+/// Waits until a delivery looks as wanted.
+async fn until_delivery(
+    world: &World,
+    id: &str,
+    what: &str,
+    test: impl Fn(&Value) -> bool,
+) -> Value {
+    let path = format!("/v1/admin/deliveries/{id}");
+    let api = operator(world);
+    eventually(what, SOON, || async {
+        // 404 until a worker took it.
+        let found = api
+            .call(Method::GET, &path, None, StatusCode::OK)
+            .await
+            .ok();
+        Ok(found.filter(&test))
+    })
+    .await
+    .unwrap()
+}
+
+/// Rows of the trail that concern a user, oldest first: `<act> <role> <outcome> <note>`.
+async fn trail_of(world: &World, user: &str) -> Vec<String> {
+    let page = get(world, &format!("audit?user_id={user}")).await;
+    let rows = page["entries"].as_array().unwrap().iter().rev();
+    rows.map(|row| {
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let parts = [
+            &row["act"],
+            &row["who"]["role"],
+            &row["outcome"],
+            &row["note"],
+        ];
+        parts.map(word).join(" ").trim_end().to_owned()
+    })
+    .collect()
+}
+
+/// Acts of today's trail by this test's operator, with how they ended.
+async fn acts(world: &World) -> BTreeSet<(String, String)> {
+    let page = get(world, "audit?limit=100").await;
+    let rows = page["entries"].as_array().unwrap();
+    let by_us = rows.iter().filter(|row| row["who"]["subject"] == OPERATOR);
+    by_us
+        .map(|row| {
+            assert_eq!(row["who"]["role"], "operator");
+            let word = |name: &str| row[name].as_str().unwrap().to_owned();
+            (word("act"), word("outcome"))
+        })
+        .collect()
+}
+
+fn has(acts: &BTreeSet<(String, String)>, act: &str, outcome: &str) {
+    let wanted = (act.to_owned(), outcome.to_owned());
+    assert!(acts.contains(&wanted), "{wanted:?} in {acts:?}");
+}
+
+async fn version(world: &World, user: &str) -> i64 {
+    number(&world.connection_item(user).await, "token_version")
+}
+
+async fn until_version(world: &World, user: &str, wanted: i64) {
+    eventually("the refresh", SOON, || async {
+        Ok((version(world, user).await >= wanted).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_alone_come_in() {
+    let world = World::new().await;
+    let routes = [
+        (Method::GET, "deliveries"),
+        (Method::GET, "deliveries/dlv_00000000000000000000000000"),
+        (
+            Method::POST,
+            "deliveries/dlv_00000000000000000000000000/replay",
+        ),
+        (Method::GET, "queues/webhook/dead-letters"),
+        (Method::POST, "queues/webhook/dead-letters/replay"),
+        (Method::POST, "queues/webhook/dead-letters/drop"),
+        (Method::GET, "events"),
+        (Method::POST, "platforms/tiktok/webhooks"),
+        (Method::POST, "platforms/tiktok/breaker"),
+        (Method::GET, "connections/expiring"),
+        (Method::POST, "refreshes"),
+        (Method::GET, "schedules"),
+        (Method::POST, "schedules/sweeper/run"),
+        (Method::GET, "audit"),
+        (Method::GET, "health"),
+    ];
+    for scopes in [
+        &["connections", "posts"][..],
+        &["service"],
+        &["service", "admin"],
+    ] {
+        let token = world.stack.mint_jwt("caller", scopes).unwrap();
+        let api = Api::new(world.stack.api_url(), &token).unwrap();
+        for (method, path) in &routes {
+            let path = format!("/v1/admin/{path}");
+            let body = (*method == Method::POST).then(|| json!({}));
+            let refused = api.call(method.clone(), &path, body, StatusCode::FORBIDDEN);
+            let refused = refused.await.unwrap();
+            if scopes.contains(&"admin") {
+                assert_eq!(refused["code"], "forbidden", "{path}: {refused}");
+            }
+        }
+    }
+    assert_eq!(acts(&world).await, BTreeSet::new(), "nothing was begun");
+    for (path, named) in [
+        ("deliveries?state=lost", "state"),
+        ("deliveries?platform=myspace", "platform"),
+        ("deliveries?sort=up", "sort"),
+        ("events?cursor=x", "cursor"),
+        ("audit?day=yesterday", "day"),
+        ("audit?day=2026-01-01&user_id=u", "day"),
+        ("connections/expiring?days=0", "days"),
+        ("health?limit=0", ""),
+    ] {
+        let path = format!("/v1/admin/{path}");
+        let expected = if named.is_empty() { 200 } else { 400 };
+        let expected = StatusCode::from_u16(expected).unwrap();
+        let answer = operator(&world)
+            .call(Method::GET, &path, None, expected)
+            .await;
+        assert!(answer.unwrap().to_string().contains(named), "{path}");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_synthetic_webhook_takes_the_real_path_and_can_be_replayed() {
+    let world = World::new().await;
+    let sent = post(
+        &world,
+        "platforms/tiktok/webhooks",
+        json!({ "type": PLAIN }),
+        202,
+    )
+    .await;
+    let id = sent["delivery_ids"][0].as_str().unwrap();
+    let applied = until_delivery(&world, id, "it applied", |one| one["state"] == "applied").await;
+    assert_eq!(
+        (&applied["type"], &applied["tries"], &applied["replayable"]),
+        (&json!(PLAIN), &json!(1), &json!(true))
+    );
+    assert!(applied["received_at"].is_string() && applied["processed_at"].is_string());
+    assert!(applied["external_id"].is_string(), "{applied}");
+
+    let queued = post(&world, &format!("deliveries/{id}/replay"), json!({}), 202).await;
+    assert_eq!(queued["id"], id);
+    until_delivery(&world, id, "it applied again", |one| {
+        one["state"] == "applied" && one["tries"] == 2
+    })
+    .await;
+
+    // News of a publish that nobody knows is filed as an orphan.
+    let news = json!({ "type": "post.publish.complete", "publish_id": "v_pub_file~nobody" });
+    let sent = post(&world, "platforms/tiktok/webhooks", news, 202).await;
+    let orphan = sent["delivery_ids"][0].as_str().unwrap();
+    until_delivery(&world, orphan, "an orphan", |one| one["state"] == "orphan").await;
+
+    // The lists: by platform, type and state.
+    for (query, expected) in [
+        ("", vec![orphan, id]),
+        ("?platform=tiktok", vec![orphan, id]),
+        ("?state=applied", vec![id]),
+        ("?state=orphan", vec![orphan]),
+        ("?state=replay", vec![]),
+        ("?type=video.publish.completed", vec![id]),
+        ("?type=video.publish.completed&state=orphan", vec![]),
+    ] {
+        let ids = eventually(query, SOON, || async {
+            let page = get(&world, &format!("deliveries{query}")).await;
+            let rows = page["deliveries"].as_array().unwrap();
+            let ids: Vec<_> = rows.iter().map(|row| row["id"].clone()).collect();
+            // Indexes lag.
+            Ok((ids == expected).then_some(()))
+        });
+        ids.await.unwrap();
+    }
+    let first = get(&world, "deliveries?limit=1").await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let next = get(&world, &format!("deliveries?limit=1&cursor={cursor}")).await;
+    assert_eq!(next["deliveries"][0]["id"], id);
+
+    // What cannot be sent or replayed says why.
+    let refused = post(
+        &world,
+        "platforms/tiktok/webhooks",
+        json!({ "type": "x" }),
+        422,
+    )
+    .await;
+    assert_eq!(refused["errors"][0]["field"], "type");
+    let none = "deliveries/dlv_00000000000000000000000000/replay";
+    post(&world, none, json!({}), 404).await;
+    let acts = acts(&world).await;
+    has(&acts, "admin.webhook_sent", "done");
+    has(&acts, "admin.delivery_replayed", "done");
+    world.end().await;
+}
+
+/// A webhook as the queue holds it, of no consequence.
+fn received(number: u32) -> String {
+    let body = json!({
+        "client_key": "x", "event": PLAIN, "create_time": 1_767_225_600 + number, "content": "{}",
+    });
+    let body = data_encoding::BASE64.encode(body.to_string().as_bytes());
+    let received = json!({
+        "kind": "received", "platform": "tiktok", "received_at": 1_767_225_600_000_i64, "body": body,
+    });
+    received.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_go_back_where_they_came_from_and_none_is_lost() {
+    let world = World::new().await;
+    for number in 0..3 {
+        world
+            .stack
+            .send("WebhookDeadLetters", &received(number))
+            .await
+            .unwrap();
+    }
+    world
+        .stack
+        .send("WebhookDeadLetters", "no message of ours")
+        .await
+        .unwrap();
+    let list = async || get(&world, "queues/webhook/dead-letters").await;
+    let page = list().await;
+    let letters = page["dead_letters"].as_array().unwrap().clone();
+    assert_eq!((letters.len(), &page["count"]), (4, &json!(4)), "{page}");
+    assert!(
+        !page.to_string().contains("create_time"),
+        "no payload is shown"
+    );
+    let odd = letters
+        .iter()
+        .find(|one| one["about"] == json!({}))
+        .unwrap();
+    let webhook = letters
+        .iter()
+        .find(|one| one["about"] != json!({}))
+        .unwrap();
+    assert_eq!(webhook["about"]["platform"], "tiktok");
+
+    // What was only looked at is there at once.
+    let path = "queues/webhook/dead-letters/drop";
+    let one = json!({ "message_id": odd["message_id"] });
+    assert_eq!(post(&world, path, one.clone(), 200).await["dropped"], 1);
+    post(&world, path, one, 404).await;
+    post(&world, path, json!({}), 422).await;
+    assert_eq!(list().await["count"], 3);
+
+    // Killed after it sent the first one back: that one is in both places, the others where they were.
+    let path = "queues/webhook/dead-letters/replay";
+    let sent = Rule::on("sqs:SendMessage")
+        .by("admin")
+        .touching("WebhookQueue");
+    world.stack.fault(sent, Fault::KillAfter);
+    let api = operator(&world);
+    let all = json!({ "all": true });
+    let full = format!("/v1/admin/{path}");
+    let killed = api
+        .call(Method::POST, &full, Some(all.clone()), StatusCode::OK)
+        .await;
+    assert!(killed.is_err(), "it was killed: {killed:?}");
+    has(&acts(&world).await, "admin.dead_letters_replayed", "begun");
+
+    // The rest comes to light again after half a minute, and goes back in one or more calls.
+    eventually("all letters sent back", SOON, || async {
+        post(&world, path, all.clone(), 200).await;
+        let rows = world.items("deliveries").await;
+        let applied = rows
+            .iter()
+            .filter(|row| text(row, "state") == "applied")
+            .count();
+        Ok((applied == 3 && list().await["count"] == 0).then_some(()))
+    })
+    .await
+    .unwrap();
+    has(&acts(&world).await, "admin.dead_letters_replayed", "done");
+    has(&acts(&world).await, "admin.dead_letters_dropped", "done");
+    // Ticks that reached no function have no queue to go back to.
+    post(&world, "queues/schedule/dead-letters/replay", all, 409).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refreshes_are_forced_one_by_one_and_by_horizon() {
+    let world = World::new().await;
+    let id = world.connect(USER).await;
+    let before = version(&world, USER).await;
+    let one = json!({ "user_id": USER, "connection_id": id });
+    let queued = post(&world, "refreshes", one.clone(), 202).await;
+    assert_eq!(queued["token_version"], before);
+    until_version(&world, USER, before + 1).await;
+
+    let listed = get(&world, "connections/expiring?days=366").await;
+    let row = &listed["connections"][0];
+    assert_eq!((&row["id"], &row["status"]), (&json!(id), &json!("active")));
+    assert!(
+        row["expires_at"].is_string() && row["due_at"].is_string(),
+        "{row}"
+    );
+    let queued = post(&world, "refreshes", json!({ "within_hours": 8_784 }), 202).await;
+    assert_eq!(queued, json!({ "queued": 1 }));
+    until_version(&world, USER, before + 2).await;
+
+    // A message that comes twice refreshes once: its version is gone.
+    let old = json!({ "user_id": USER, "connection_id": id, "version": before });
+    let calls = world.calls("token_refresh").await;
+    world.stack.record().clear();
+    world.stack.send("refresh", &old.to_string()).await.unwrap();
+    let read = world.stack.record().wait(1, SOON, |call| {
+        call.function == "refresh-worker" && call.action == "sqs:DeleteMessage"
+    });
+    read.await.unwrap();
+    assert_eq!(world.calls("token_refresh").await, calls);
+
+    for (body, status) in [
+        (json!({ "user_id": "nobody", "connection_id": id }), 404),
+        (json!({ "user_id": USER }), 422),
+        (json!({ "within_hours": 0 }), 422),
+    ] {
+        post(&world, "refreshes", body, status).await;
+    }
+    let acts = acts(&world).await;
+    has(&acts, "admin.refresh_forced", "done");
+    has(&acts, "admin.refreshes_forced", "done");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schedules_run_now_and_breakers_are_set_by_hand() {
+    let world = World::new().await;
+    world.connect(USER).await;
+    let names = get(&world, "schedules").await;
+    assert_eq!(names, json!({ "schedules": ["sweeper", "token-refresh"] }));
+    let path = "platforms/tiktok/breaker";
+    let open = post(&world, path, json!({ "state": "open", "minutes": 5 }), 200).await;
+    assert_eq!(
+        (&open["state"], &open["fault"]),
+        (&json!("open"), &json!("app_refused"))
+    );
+    let health = get(&world, "health").await;
+    assert_eq!(health["breakers"][0]["state"], "open");
+    assert_eq!(health["queues"].as_array().unwrap().len(), 5);
+    // Nobody asks the platform while it is open.
+    world.set_connection(USER, &[("due_at", 1)]).await;
+    let run = "schedules/token-refresh/run";
+    let ran = async || {
+        world.stack.record().clear();
+        post(&world, run, json!({}), 202).await;
+        let read = world.stack.record().wait(1, SOON, |call| {
+            call.function == "token-refresh" && call.action == "dynamodb:Query"
+        });
+        read.await.unwrap();
+    };
+    ran().await;
+    let closed = post(&world, path, json!({ "state": "closed" }), 200).await;
+    assert_eq!(closed["state"], "closed");
+    let before = version(&world, USER).await;
+    ran().await;
+    until_version(&world, USER, before + 1).await;
+    post(&world, "schedules/nothing/run", json!({}), 404).await;
+    post(&world, path, json!({ "state": "open", "minutes": 0 }), 422).await;
+    let acts = acts(&world).await;
+    for act in ["schedule_run", "breaker_opened", "breaker_closed"] {
+        has(&acts, &format!("admin.{act}"), "done");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_users_and_products_do_is_in_the_trail() {
+    let world = World::new().await;
+    let id = world.connect(USER).await;
+    let media = world.user.upload(&world.file(40_000)).await.unwrap();
+    let options = json!({ "mode": "direct", "privacy": "SELF_ONLY" });
+    let made = world.post(&id, &media, options).await;
+    world
+        .until_target(made["id"].as_str().unwrap(), "published")
+        .await;
+    world
+        .fault(json!({ "endpoint": "token_refresh", "error": "invalid_grant" }))
+        .await;
+    let one = json!({ "user_id": USER, "connection_id": id });
+    post(&world, "refreshes", one, 202).await;
+    let reauth = eventually("the end of the grant", SOON, || async {
+        let status = text(&world.connection_item(USER).await, "status");
+        Ok((status == "needs_reauth").then_some(()))
+    });
+    reauth.await.unwrap();
+    let path = format!("/v1/connections/{id}");
+    let gone = world.user.call(Method::DELETE, &path, None, StatusCode::OK);
+    gone.await.unwrap();
+    let expected = [
+        "session.created service done",
+        "connection.connected user done",
+        "post.created user done",
+        "post.published system done",
+        "admin.refresh_forced operator done",
+        "connection.refresh_failed system failed grant_revoked",
+        "connection.disconnected user done",
+    ];
+    let trail = eventually("the whole trail", SOON, || async {
+        let trail = trail_of(&world, USER).await;
+        Ok((trail.len() >= expected.len()).then_some(trail))
+    });
+    let trail = trail.await.unwrap();
+    for (row, expected) in trail.iter().zip(expected) {
+        // Who tells first of a publish, a worker or the platform, is chance.
+        let row = row.replace("post.published platform", "post.published system");
+        assert!(row.starts_with(expected), "{row:?} in {trail:#?}");
+    }
+    let events = get(&world, &format!("events?user_id={USER}")).await;
+    let kinds = events["events"].as_array().unwrap().iter();
+    let kinds: Vec<_> = kinds.map(|event| event["kind"].as_str().unwrap()).collect();
+    assert_eq!(
+        kinds.first(),
+        Some(&"connection.disconnected"),
+        "newest first: {kinds:?}"
+    );
+    assert_eq!(kinds.last(), Some(&"connection.connected"));
+    let all = get(&world, "events?limit=2").await;
+    assert_eq!(all["events"].as_array().unwrap().len(), 2);
+    let cursor = all["next_cursor"].as_str().unwrap();
+    let rest = get(&world, &format!("events?cursor={cursor}")).await;
+    assert_eq!(rest["events"].as_array().unwrap().len(), kinds.len() - 2);
+    world.end().await;
+}
+
+/// Makes every call that the operator's function is allowed to make.
+pub(crate) async fn touch_everything(world: &World, user: &str, connection: &str) {
+    let none = "00000000000000000000000000";
+    let wish = json!({ "user_id": "nobody", "connection_id": format!("conn_{none}") });
+    let step =
+        json!({ "post_id": format!("post_{none}"), "target_id": format!("tgt_{none}"), "step": 1 });
+    let replay = json!({ "kind": "replay", "delivery_id": format!("dlv_{none}") });
+    let rescue = json!({
+        "user_id": "nobody", "connection_id": format!("conn_{none}"), "sealed": "AA==", "seen": 1,
+        "scopes": [], "issued_at": 0,
+    });
+    for (queue, letter) in [
+        ("refresh", wish),
+        ("publish", step),
+        ("webhook", replay),
+        ("rescue", rescue),
+        ("schedule", json!({})),
+    ] {
+        let mut logical = queue.to_owned();
+        logical[..1].make_ascii_uppercase();
+        let logical = format!("{logical}DeadLetters");
+        world
+            .stack
+            .send(&logical, &letter.to_string())
+            .await
+            .unwrap();
+        let listed = get(world, &format!("queues/{queue}/dead-letters")).await;
+        assert_eq!(
+            listed["dead_letters"].as_array().unwrap().len(),
+            1,
+            "{queue}: {listed}"
+        );
+        let fate = if queue == "schedule" {
+            "drop"
+        } else {
+            "replay"
+        };
+        let path = format!("queues/{queue}/dead-letters/{fate}");
+        post(world, &path, json!({ "all": true }), 200).await;
+    }
+    let sent = post(
+        world,
+        "platforms/tiktok/webhooks",
+        json!({ "type": PLAIN }),
+        202,
+    )
+    .await;
+    let id = sent["delivery_ids"][0].as_str().unwrap();
+    until_delivery(world, id, "it applied", |one| one["state"] == "applied").await;
+    for path in [
+        "deliveries".to_owned(),
+        "events".to_owned(),
+        format!("events?user_id={user}"),
+        "audit".to_owned(),
+        format!("audit?user_id={user}"),
+        "connections/expiring?days=366".to_owned(),
+        "health".to_owned(),
+    ] {
+        get(world, &path).await;
+    }
+    for name in ["sweeper", "token-refresh"] {
+        post(world, &format!("schedules/{name}/run"), json!({}), 202).await;
+    }
+    let breaker = "platforms/tiktok/breaker";
+    post(world, breaker, json!({ "state": "closed" }), 200).await;
+    let before = version(world, user).await;
+    let one = json!({ "user_id": user, "connection_id": connection });
+    post(world, "refreshes", one, 202).await;
+    until_version(world, user, before + 1).await;
+}
