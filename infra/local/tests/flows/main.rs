@@ -8,6 +8,8 @@ mod admin;
 #[cfg(test)]
 mod connect;
 #[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
 mod disconnect;
 #[cfg(test)]
 mod links;

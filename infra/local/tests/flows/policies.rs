@@ -294,7 +294,7 @@ async fn befalls(world: &World, function: &str, trouble: Trouble, user: &str) {
 async fn operating(world: &World) {
     let user = "user_operated";
     let connection = world.connect(user).await;
-    crate::admin::touch_everything(world, user, &connection).await;
+    crate::dead_letters::touch_everything(world, user, &connection).await;
     disconnect(world, user).await;
 }
 
