@@ -78,7 +78,7 @@ impl Transaction {
         };
         let existing = self.existing(&reasons);
         if existing.is_empty() {
-            return outcome(&reasons).ok_or(StoreError::Unavailable("cancelled".to_owned()));
+            return self.refused(&reasons);
         }
         // All that stood in the way are rows that are there already. The same request token with other
         // writes would be refused, so this is a request of its own; repeated, it is one again.
@@ -99,6 +99,19 @@ impl Transaction {
             Some(other) => Ok(other),
             None => Err(StoreError::Unavailable("cancelled".to_owned())),
         }
+    }
+
+    /// What stood in the way beside rows that exist: those would have been left out.
+    fn refused(&self, reasons: &[CancellationReason]) -> Result<Transacted, StoreError> {
+        let reasons = reasons.iter().enumerate().map(|(place, reason)| {
+            if self.once.contains(&place) && reason.code() == Some("ConditionalCheckFailed") {
+                CancellationReason::builder().code("None").build()
+            } else {
+                reason.clone()
+            }
+        });
+        let reasons: Vec<_> = reasons.collect();
+        outcome(&reasons).ok_or(StoreError::Unavailable("cancelled".to_owned()))
     }
 
     /// The places of rows that exist, if nothing else stood in the way.
@@ -215,6 +228,13 @@ mod tests {
             let reasons: Vec<_> = codes.iter().map(|code| reason(code)).collect();
             assert_eq!(transaction.existing(&reasons), expected, "{codes:?}");
         }
+        let told = |codes: [&str; 3]| {
+            let reasons = codes.map(|code| CancellationReason::builder().code(code).build());
+            transaction.refused(&reasons)
+        };
+        assert_eq!(told([refused, refused, "None"]), Ok(Transacted::Refused(0)));
+        let conflict = told(["TransactionConflict", refused, refused]);
+        assert_eq!(conflict, Ok(Transacted::Conflict));
     }
 
     #[test]
