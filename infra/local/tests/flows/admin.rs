@@ -7,7 +7,7 @@ use local::eventually;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{SOON, USER, World, number, text};
+use crate::world::{CLIENT_KEY, SOON, USER, World, number, text};
 
 pub(crate) const OPERATOR: &str = "op-1";
 pub(crate) const PLAIN: &str = "video.publish.completed";
@@ -381,5 +381,52 @@ async fn what_users_and_products_do_is_in_the_trail() {
     let cursor = all["next_cursor"].as_str().unwrap();
     let rest = get(&world, &format!("events?cursor={cursor}")).await;
     assert_eq!(rest["events"].as_array().unwrap().len(), kinds.len() - 2);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raw_bodies_go_with_their_account_and_marks_stay() {
+    let world = World::new().await;
+    world.connect(USER).await;
+    let row = world.connection_item(USER).await;
+    let account = row["account"].as_m().unwrap()["id"].as_s().unwrap();
+    // In the item, in the bucket, and another account's.
+    let mut ids = Vec::new();
+    for (account, size) in [(account.as_str(), 1), (account, 300), ("-000Nobody", 1)] {
+        let content = json!({ "share_id": "x".repeat(size * 1_024) }).to_string();
+        let body = json!({
+            "client_key": CLIENT_KEY, "event": PLAIN, "create_time": 1_767_225_600,
+            "user_openid": account, "content": content,
+        });
+        let raw = json!({ "client_key": CLIENT_KEY, "body": body.to_string() });
+        world.control(Method::POST, "/webhooks/raw", raw).await;
+        let known = ids.len();
+        let found = eventually("the mark", SOON, || async {
+            let mut rows = world.items("deliveries").await;
+            rows.retain(|row| text(row, "part") == "mark" && text(row, "state") == "applied");
+            rows.retain(|row| !ids.contains(&text(row, "delivery_id")));
+            Ok(rows.first().map(|row| text(row, "delivery_id")))
+        });
+        let id = found.await.unwrap();
+        ids.push(id);
+        assert_eq!(ids.len(), known + 1);
+    }
+    for id in &ids {
+        until_delivery(&world, id, "kept", |one| one["replayable"] == true).await;
+    }
+    let state = world.control(Method::GET, "/state", json!({})).await;
+    let grant = &state["grants"][0];
+    let creator = grant["user"].as_str().or(grant["username"].as_str());
+    let removed = json!({ "client_key": CLIENT_KEY, "user": creator, "reason": 1 });
+    world.control(Method::POST, "/disconnect", removed).await;
+    for (id, kept) in [(&ids[0], false), (&ids[1], false), (&ids[2], true)] {
+        let one = until_delivery(&world, id, "gone with the account, or kept", |one| {
+            one["replayable"] == kept
+        });
+        assert_eq!(one.await["state"], "applied", "the mark stays");
+        if !kept {
+            post(&world, &format!("deliveries/{id}/replay"), json!({}), 409).await;
+        }
+    }
     world.end().await;
 }
