@@ -180,8 +180,8 @@ async fn an_event_that_was_sent_stays_sent() {
     let refused = Transaction::new(desk.attempt());
     let refused = events.tell(refused, &event).unwrap();
     let refused = desk.targets.tell(refused, &target, &step, at(1)).unwrap();
-    // The event is at 0, and is there; what refuses is the step that was seen.
-    assert_eq!(refused.run(client).await.unwrap(), Transacted::Refused(1));
+    // The event and its row are at 0 and 1, and are there; what refuses is the step that was seen.
+    assert_eq!(refused.run(client).await.unwrap(), Transacted::Refused(2));
 
     let listed = desk
         .events
