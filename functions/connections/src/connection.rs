@@ -44,7 +44,8 @@ impl Api {
         let caller = request.caller(&self.scope_prefix)?;
         let user = caller.user_with(Scope::Connections)?;
         let id: ConnectionId = request.path_parameter("connection_id")?;
-        match self.tokens.disconnect(apps, user, &id, EndedBy::Us).await {
+        let tokens = self.tokens.acting(caller.who());
+        match tokens.disconnect(apps, user, &id, EndedBy::Us).await {
             Ok(connection) => Ok(responses::json(
                 StatusCode::OK,
                 &ConnectionView::of(&connection),

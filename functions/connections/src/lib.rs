@@ -5,6 +5,7 @@ mod list;
 mod session;
 mod view;
 
+use audit::Trail;
 use lambda::{Answer, Code, Problem, Request};
 use platforms::Apps;
 use posts::Chooser;
@@ -17,6 +18,8 @@ pub struct Api {
     pub sessions: Sessions,
     /// What the product told us of people.
     pub users: Users,
+    /// The audit trail.
+    pub trail: Trail,
     /// Connections and their end.
     pub tokens: Tokens,
     /// Asks platforms what may be chosen for a post.

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         let api = Api {
             sessions: Sessions::new(wiring.dynamodb(), env.text(&var::TABLE_SESSIONS)),
             users: Users::new(wiring.dynamodb(), env.text(&var::TABLE_USERS)),
+            trail: wiring.trail(&env),
             chooser: Chooser {
                 wire: tokens.wire().clone(),
                 limiter: wiring.limiter(&env),

@@ -1,7 +1,8 @@
 //! `POST /v1/sessions`: a link that opens a session in a browser, once, within ten minutes.
 
+use audit::Deed;
 use browser::{ReturnTo, hash, new_secret};
-use domain::{Platform, UserId};
+use domain::{Act, Platform, UserId};
 use http::StatusCode;
 use lambda::{Answer, Code, Problem, Request, Scope, responses};
 use platforms::Apps;
@@ -42,9 +43,8 @@ struct Made {
 
 impl Api {
     pub(crate) async fn create_session(&self, apps: &Apps, request: &Request) -> Answer {
-        request
-            .caller(&self.scope_prefix)?
-            .require(Scope::Service)?;
+        let caller = request.caller(&self.scope_prefix)?;
+        caller.require(Scope::Service)?;
         let ask: Ask = request.json(MOST_BODY_BYTES)?;
         let now = self.tokens.clock().now();
         let user_id = check(&ask)?;
@@ -80,6 +80,14 @@ impl Api {
             .put_link(&link)
             .await
             .map_err(Problem::unavailable)?;
+        self.trail
+            .note(&Deed {
+                who: &caller.who(),
+                act: Act::SessionCreated,
+                user: Some(&link.user_id),
+                object: Some(platform.as_str()),
+            })
+            .await;
         let base = request.base_url(self.public_base.as_deref());
         let made = Made {
             link: format!("{base}/session/{secret}"),

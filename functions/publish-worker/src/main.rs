@@ -7,7 +7,7 @@ use lambda::sqs::Options;
 use lambda::variables as var;
 use posts::{Fetcher, PublishQueue, Runner, RunnerSettings};
 use publish_worker::PublishWorker;
-use store::{Events, MediaTable, Targets};
+use store::{MediaTable, Targets};
 use wiring::Wiring;
 
 fn main() -> ExitCode {
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         };
         let runner = Runner {
             targets: Targets::new(wiring.dynamodb(), env.text(&var::TABLE_TARGETS)),
-            events: Events::new(wiring.dynamodb(), env.text(&var::TABLE_EVENTS)),
+            events: wiring.events(&env),
             wire: tokens.wire().clone(),
             limiter: wiring.limiter(&env),
             files: files.clone(),

@@ -142,6 +142,7 @@ impl TokenRefresh {
                     platform: due.platform,
                     token_version: due.token_version,
                 }),
+                version: None,
             };
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(place.to_string())

@@ -4,7 +4,7 @@ mod media;
 mod post;
 mod problem;
 
-use domain::UserId;
+use domain::{UserId, Who};
 use lambda::{Answer, Code, Problem, Request, Scope};
 use platforms::Apps;
 use posts::{Composer, Uploads};
@@ -48,6 +48,11 @@ impl Upload {
     fn user(&self, request: &Request) -> Result<UserId, Problem> {
         let caller = request.caller(&self.scope_prefix)?;
         caller.user_with(Scope::Posts).cloned()
+    }
+
+    /// Who acts for them.
+    fn who(&self, request: &Request) -> Result<Who, Problem> {
+        Ok(request.caller(&self.scope_prefix)?.who())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lambda::variables as var;
 use posts::{Composer, PublishQueue, Uploads};
-use store::{Connections, Events, MediaTable, Posts, Targets};
+use store::{Connections, MediaTable, Posts, Targets};
 use upload::Upload;
 use wiring::Wiring;
 
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
             composer: Composer {
                 posts: Posts::new(wiring.dynamodb(), env.text(&var::TABLE_POSTS)),
                 targets,
-                events: Events::new(wiring.dynamodb(), env.text(&var::TABLE_EVENTS)),
+                events: wiring.events(&env),
                 media,
                 files,
                 connections: Connections::new(wiring.dynamodb(), env.text(&var::TABLE_CONNECTIONS)),

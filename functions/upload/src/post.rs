@@ -28,7 +28,8 @@ impl Upload {
         let user = self.user(request)?;
         let key = idempotency_key(request)?;
         let new: NewPost = request.json(MOST_POST)?;
-        let created = self.composer.create(apps, &user, &new, key).await;
+        let composer = self.composer.acting(self.who(request)?);
+        let created = composer.create(apps, &user, &new, key).await;
         let post = created.map_err(problem)?;
         let mut response = responses::json(StatusCode::CREATED, &post);
         if let Ok(location) = HeaderValue::try_from(format!("/v1/posts/{}", post.id)) {
@@ -92,6 +93,7 @@ impl Upload {
         let resolution: Resolution = request.json(MOST_RESOLUTION)?;
         let resolved = self
             .composer
+            .acting(self.who(request)?)
             .resolve(&user, &post, &target, &resolution)
             .await;
         Ok(responses::json(StatusCode::OK, &resolved.map_err(problem)?))

@@ -73,7 +73,42 @@ impl WebhookWorker {
                 Err(DisconnectError::Internal(error)) => return Err(error.into()),
             }
         }
+        // Connected again since: then what was received of it is still somebody's.
+        if self.accounts.get(&account).await?.holders().is_empty() {
+            self.forget(&account, mark).await?;
+        }
         self.settle(mark).await
+    }
+
+    /// Deletes the raw bodies that are kept of an account; the marks stay, so that nothing is applied
+    /// twice. The delivery at hand keeps its own for its 14 days: it is what says that the account is
+    /// gone.
+    async fn forget(&self, account: &str, at_hand: &Mark) -> Result<(), Error> {
+        let mut forgotten = 0;
+        loop {
+            let mut ids = self.deliveries.raw_of(account).await?;
+            ids.retain(|id| *id != at_hand.delivery_id);
+            let now = self.tokens.clock().now();
+            let before = forgotten;
+            for id in &ids {
+                // The index lags: a row that is gone was deleted a moment ago.
+                let Some(raw) = self.deliveries.raw(id, now).await? else {
+                    continue;
+                };
+                if let Some(key) = &raw.object_key {
+                    self.bodies.delete(key).await?;
+                }
+                self.deliveries.delete_raw(id).await?;
+                forgotten += 1;
+            }
+            if forgotten == before {
+                break;
+            }
+        }
+        if forgotten > 0 {
+            tracing::info!(forgotten, "raw bodies of an account deleted with it");
+        }
+        Ok(())
     }
 
     /// Tells every target of the publish, and settles the delivery with the last of them.

@@ -44,6 +44,17 @@ impl Bodies {
         Ok(object.body.collect().await?.to_vec())
     }
 
+    /// Deletes a body that lies in the bucket; one that is gone is no error.
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), Error> {
+        self.s3
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await?;
+        Ok(())
+    }
+
     /// Where the raw bytes are kept for a replay: as base64, or under an object key.
     pub(crate) async fn kept(
         &self,

@@ -12,7 +12,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use domain::metric::{DELIVERIES_ORPHANED, DELIVERY_MILLISECONDS, DELIVERY_PLATFORM_MILLISECONDS};
-use domain::{AttemptId, Delivery, DeliveryId, Holder, ReceivedWebhook, Timestamp, WebhookMessage};
+use domain::{
+    Account, AttemptId, Delivery, DeliveryId, Holder, ReceivedWebhook, Timestamp, WebhookMessage,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lambda::Error;
 use lambda::sqs::{Message, Outcome};
@@ -161,6 +163,9 @@ impl WebhookWorker {
             received_at: received.received_at,
             processed_at: None,
             tries: 0,
+            external_id: Some(delivery.dedup_key.clone()),
+            account_key: account_key(received, delivery),
+            fault: None,
         };
         let mark = match self.deliveries.take(&wanted, now, &self.attempt()).await? {
             Taken::Yes(mark) => mark,
@@ -168,8 +173,17 @@ impl WebhookWorker {
             Taken::Held => return Ok(Ended::Again("another worker has it")),
         };
         // At every try: the worker before this one may have died between taking and keeping.
-        self.keep_raw(&id, received, raw).await?;
-        let applied = self.apply(&mark, received, delivery).await?;
+        let account = mark.account_key.clone();
+        self.keep_raw(&id, received, raw, account).await?;
+        let applied = match self.apply(&mark, received, delivery).await {
+            Ok(applied) => applied,
+            Err(error) => {
+                // For the operator's list; that it could not be written is not the news.
+                let (now, attempt) = (self.tokens.clock().now(), self.attempt());
+                drop(self.deliveries.let_go(&mark, "failed", now, &attempt).await);
+                return Err(error);
+            }
+        };
         if applied == Applied::Yes {
             tracing::info!(
                 delivery.id = %id,
@@ -195,11 +209,16 @@ impl WebhookWorker {
             self.tokens.meter().count(&DELIVERIES_ORPHANED, labels);
             return Ok(Ended::Settled);
         }
-        self.deliveries.let_go(&mark, now, &self.attempt()).await?;
-        Ok(Ended::Again(match applied {
-            Applied::Busy => "what it is about is busy",
-            Applied::Yes | Applied::Unknown => "nobody here knows yet what it is about",
-        }))
+        let (fault, why) = match applied {
+            Applied::Busy => ("busy", "what it is about is busy"),
+            Applied::Yes | Applied::Unknown => {
+                ("unknown", "nobody here knows yet what it is about")
+            }
+        };
+        self.deliveries
+            .let_go(&mark, fault, now, &self.attempt())
+            .await?;
+        Ok(Ended::Again(why))
     }
 
     async fn keep_raw(
@@ -207,6 +226,7 @@ impl WebhookWorker {
         id: &DeliveryId,
         received: &ReceivedWebhook,
         raw: &[u8],
+        raw_of: Option<String>,
     ) -> Result<(), Error> {
         let (body, object_key) = self.bodies.kept(id, received, raw).await?;
         let raw = RawBody {
@@ -216,6 +236,7 @@ impl WebhookWorker {
             object_key,
             headers: received.headers.clone(),
             received_at: received.received_at,
+            raw_of,
         };
         Ok(self.deliveries.keep_raw(&raw).await?)
     }
@@ -223,6 +244,12 @@ impl WebhookWorker {
     fn attempt(&self) -> AttemptId {
         AttemptId::new(self.tokens.clock().now(), &**self.tokens.entropy())
     }
+}
+
+/// The account that a delivery is about, as the table of accounts names it.
+fn account_key(received: &ReceivedWebhook, delivery: &Delivery) -> Option<String> {
+    let account = delivery.account_id.as_ref()?;
+    Some(Account::key_of(received.platform, account))
 }
 
 fn headers(kept: &[(String, String)]) -> HeaderMap {

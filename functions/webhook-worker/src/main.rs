@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use domain::Who;
 use lambda::sqs::Options;
 use lambda::variables as var;
 use posts::PublishQueue;
-use store::{Accounts, Deliveries, Events, Targets};
+use store::{Accounts, Deliveries, Targets};
 use webhook_worker::{Bodies, WebhookWorker};
 use wiring::Wiring;
 
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
             deliveries: Deliveries::new(wiring.dynamodb(), table(&var::TABLE_DELIVERIES)),
             accounts: Accounts::new(wiring.dynamodb(), table(&var::TABLE_ACCOUNTS)),
             targets: Targets::new(wiring.dynamodb(), table(&var::TABLE_TARGETS)),
-            events: Events::new(wiring.dynamodb(), table(&var::TABLE_EVENTS)),
+            events: wiring.events(&env).acting(Who::PLATFORM),
             tokens: wiring.tokens(&env)?,
             limiter: wiring.limiter(&env),
             publish: PublishQueue::new(wiring.sqs(), env.text(&var::QUEUE_PUBLISH)),

@@ -161,6 +161,7 @@ impl Stack {
             &host_options,
             proxy.callers(),
         )?;
+        proxy.serve_functions(&host);
         let gateway = door
             .serve(plan.routes.clone(), host.clone(), &logs.join("gateway.log"))
             .await?;

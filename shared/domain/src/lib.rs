@@ -4,6 +4,7 @@
 //! platform's own names. Every other crate may depend on this one.
 
 mod account;
+mod audit;
 mod chance;
 mod connection;
 mod event;
@@ -19,13 +20,14 @@ mod token;
 mod webhook;
 
 pub use account::Account;
+pub use audit::{Act, Outcome, Role, Who};
 pub use chance::{Clock, Entropy, FixedClock, SeededEntropy};
 pub use connection::{ConnectionStatus, ReauthReason, Revocation};
 pub use event::{Event, EventKind};
 pub use fault::{Actor, Fault, FaultKind, Retry};
 pub use id::{
-    AttemptId, ConnectionId, DeliveryId, EventId, FlowId, Holder, InvalidId, JobId, MediaId,
-    PostId, TargetId, UserId,
+    AttemptId, AuditId, ConnectionId, DeliveryId, EventId, FlowId, Holder, InvalidId, JobId,
+    MediaId, PostId, TargetId, UserId,
 };
 pub use media::{MediaKind, MediaStatus};
 pub use metric::{Labels, Meter, Silent};

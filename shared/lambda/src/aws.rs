@@ -58,7 +58,7 @@ impl Default for Timeouts {
 
 /// The way to AWS: one HTTP client, one set of credentials, at most three tries.
 #[derive(Clone, Debug)]
-pub struct Aws(SdkConfig);
+pub struct Aws(SdkConfig, ServiceEndpoints);
 
 impl Aws {
     /// Reads region, credentials and endpoints; what is missing is noted in `env`.
@@ -75,25 +75,41 @@ impl Aws {
             None,
             "environment",
         );
+        let endpoints = ServiceEndpoints::of(env);
         let http = Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .build_https();
         let mut builder = settings(http, timeouts, env.text(&AWS_REGION), credentials)
-            .service_config(ServiceEndpoints::of(env));
+            .service_config(endpoints.clone());
         builder.set_endpoint_url(env.url(&AWS_ENDPOINT_URL));
-        Self(builder.build())
+        Self(builder.build(), endpoints)
     }
 
     /// The same settings over another way out: a model of AWS, in a harness. The SDK keeps one budget
     /// of retries for each region, so worlds that must not starve each other have one of their own.
     pub fn over(http: impl HttpClient + 'static, region: &str, timeouts: Timeouts) -> Self {
         let credentials = Credentials::new("model", "model", None, None, "model");
-        Self(settings(http, timeouts, region.to_owned(), credentials).build())
+        let config = settings(http, timeouts, region.to_owned(), credentials);
+        Self(config.build(), ServiceEndpoints::default())
     }
 
     /// What `Client::new` of every service takes.
     pub fn config(&self) -> &SdkConfig {
         &self.0
+    }
+
+    /// Where a service without an SDK client here is found; `key` is its name in
+    /// `AWS_ENDPOINT_URL_<KEY>`. No slash at the end.
+    pub(crate) fn endpoint(&self, service: &str, key: &str) -> String {
+        let region = self.0.region().map(AsRef::as_ref).unwrap_or_default();
+        let domain = if region.starts_with("cn-") {
+            "amazonaws.com.cn"
+        } else {
+            "amazonaws.com"
+        };
+        let own = self.1.of_service(key).or(self.0.endpoint_url());
+        let own = own.map(|url| url.trim_end_matches('/').to_owned());
+        own.unwrap_or_else(|| format!("https://{service}.{region}.{domain}"))
     }
 }
 
@@ -126,7 +142,7 @@ fn settings(
 }
 
 /// The endpoints of single services: `AWS_ENDPOINT_URL_DYNAMODB`.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 struct ServiceEndpoints(Vec<(String, String)>);
 
 impl ServiceEndpoints {
@@ -136,6 +152,12 @@ impl ServiceEndpoints {
                 .map(|(name, url)| (name.to_owned(), url.to_owned()))
                 .collect(),
         )
+    }
+
+    fn of_service(&self, key: &str) -> Option<&str> {
+        let name = format!("AWS_ENDPOINT_URL_{key}");
+        let found = self.0.iter().find(|(known, _)| *known == name)?;
+        Some(&found.1)
     }
 }
 
@@ -171,6 +193,26 @@ mod tests {
         assert_eq!(own.as_deref(), Some("http://127.0.0.1:2"));
         assert_eq!(load("KMS", "AWS_ENDPOINT_URL"), None);
         assert_eq!(load("S3", "AWS_S3_DISABLE_EXPRESS_SESSION_AUTH"), None);
+    }
+
+    #[test]
+    fn services_are_found_in_their_region() {
+        let at = |more: &[(&str, &str)]| {
+            let region = if more.is_empty() {
+                "cn-north-1"
+            } else {
+                "eu-west-1"
+            };
+            let values = [("AWS_REGION", region)];
+            let values = values.into_iter().chain(more.iter().copied());
+            Aws::from_env(&Env::from_values(values)).endpoint("lambda", "LAMBDA")
+        };
+        assert_eq!(at(&[]), "https://lambda.cn-north-1.amazonaws.com.cn");
+        assert_eq!(at(&[("X", "1")]), "https://lambda.eu-west-1.amazonaws.com");
+        let common = ("AWS_ENDPOINT_URL", "http://127.0.0.1:1/");
+        assert_eq!(at(&[common]), "http://127.0.0.1:1");
+        let own = ("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:2");
+        assert_eq!(at(&[common, own]), "http://127.0.0.1:2");
     }
 
     #[test]

@@ -49,6 +49,7 @@ variables! {
     TABLE_POSTS: "name of the table of posts";
     TABLE_TARGETS: "name of the table of targets";
     TABLE_DELIVERIES: "name of the table of webhook deliveries";
+    TABLE_AUDIT: "name of the table of the audit trail";
     TABLE_EVENTS: "name of the table of events";
     TABLE_REVOCATIONS: "name of the table of revocations that are owed";
     TABLE_PLATFORMS: "name of the table of platforms (circuit breakers)";
@@ -59,6 +60,13 @@ variables! {
     QUEUE_PUBLISH: "URL of the queue of publishing steps";
     QUEUE_WEBHOOK: "URL of the queue of webhook deliveries";
     QUEUE_REWRAP: "URL of the queue of the move to another KMS key";
+    QUEUE_REFRESH_DEAD: "URL of the dead letters of the refresh queue";
+    QUEUE_RESCUE_DEAD: "URL of the dead letters of the rescue queue";
+    QUEUE_PUBLISH_DEAD: "URL of the dead letters of the publish queue";
+    QUEUE_WEBHOOK_DEAD: "URL of the dead letters of the webhook queue";
+    QUEUE_SCHEDULE_DEAD: "URL of the ticks that reached no function";
+    FUNCTION_WEBHOOK: "name of the function that takes webhooks";
+    SCHEDULES: "the scheduled functions, as name=function name, comma separated";
     KMS_KEY_ID: "ARN of the key that seals tokens";
     MEDIA_BUCKET: "name of the bucket of uploaded media";
     MEDIA_BASE_URL: "https address below which platforms fetch files of the media bucket; empty: they cannot";

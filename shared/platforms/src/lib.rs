@@ -13,6 +13,7 @@ mod limit;
 mod publish;
 mod rate;
 mod refresh;
+mod synthetic;
 mod webhook;
 
 pub mod tiktok;
@@ -31,6 +32,7 @@ pub use publish::{
 };
 pub use rate::RateHeaders;
 pub use refresh::{Refresh, RefreshPolicy, Revoke};
+pub use synthetic::{SignedWebhook, Synthetic, SyntheticWish};
 pub use webhook::{Handshake, Unverified, Verified, Webhook};
 
 /// How accounts of this platform are connected; `None` where there is no OAuth login.
@@ -70,6 +72,13 @@ pub fn choices(platform: Platform) -> Option<&'static dyn Choices> {
 
 /// How its webhooks are checked and read; `None` where it sends none.
 pub fn webhook(platform: Platform) -> Option<&'static dyn Webhook> {
+    match platform {
+        Platform::TikTok => Some(&tiktok::TikTok),
+    }
+}
+
+/// How a webhook of its own is built, for operators who try the path; `None` where it sends none.
+pub fn synthetic(platform: Platform) -> Option<&'static dyn Synthetic> {
     match platform {
         Platform::TikTok => Some(&tiktok::TikTok),
     }

@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
 use domain::{
     AttemptId, Clock, ConnectionId, Entropy, EventKind, MediaId, MediaStatus, PostId, PostOptions,
-    TargetId, TargetStatus, Timestamp, UserId,
+    TargetId, TargetStatus, Timestamp, UserId, Who,
 };
 use futures_util::future::try_join_all;
 use platforms::Apps;
@@ -85,6 +85,15 @@ pub struct Composer {
 }
 
 impl Composer {
+    /// The same for what `who` does: the audit trail says so.
+    #[must_use]
+    pub fn acting(&self, who: Who) -> Self {
+        Self {
+            events: self.events.acting(who),
+            ..self.clone()
+        }
+    }
+
     /// Accepts a post: everything is checked that can be known before a platform is asked. The same
     /// `key` for the same request gives the same post again.
     pub async fn create(

@@ -42,21 +42,21 @@ pub struct Swept {
 }
 
 impl Sweep {
-    /// Sweeps one shard of the due index (`store::due::shard_name`), until nothing is late or
-    /// `deadline` is near.
+    /// Sweeps one shard of the due index (`store::due::shard_name`) once, from the most overdue on,
+    /// until its end or until `deadline` is near. Targets that cannot be woken hold up no other: the
+    /// sweep walks past them.
     pub async fn shard(&self, shard: &str, deadline: Timestamp) -> Result<Swept, RunError> {
         let mut swept = Swept::default();
+        let mut from = None;
         loop {
-            let now = self.clock.now();
-            let due = self.targets.due(shard, now - self.late, PAGE).await?;
-            let full = i32::try_from(due.len()).unwrap_or(PAGE) >= PAGE;
-            let mut woken = 0;
+            let late = self.clock.now() - self.late;
+            let (due, next) = self.targets.due_after(shard, late, PAGE, from).await?;
             for (post, target) in due {
                 if self.clock.now() >= deadline {
                     return Ok(swept);
                 }
                 match self.wake(&post, &target).await {
-                    Ok(true) => woken += 1,
+                    Ok(true) => swept.woken += 1,
                     // The index lags behind: somebody else has it.
                     Ok(false) => {}
                     Err(error) => {
@@ -66,9 +66,8 @@ impl Sweep {
                     }
                 }
             }
-            swept.woken += woken;
-            // A page without progress would come again as it is.
-            if !full || woken == 0 {
+            from = next;
+            if from.is_none() {
                 return Ok(swept);
             }
         }

@@ -4,14 +4,18 @@
 //! |---|---|
 //! | take, settle | `delivery_id`, `part` = `mark` |
 //! | the raw body, for a replay | `delivery_id`, `part` = `raw` |
+//! | a platform's in one state, newest first | index `listing`: `<platform>#<state>#<shard>`, `listed` |
+//! | raw bodies of an account, to delete them with it | index `account`: `raw_of` = `<platform>#<account id>` |
 //!
 //! The mark outlives every platform's retries (30 days); the raw body is kept for 14.
 
 use domain::{AttemptId, DeliveryId, Holder, Platform, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::due::{SHARDS, shard_name, shard_of};
 use crate::expression::Change;
 use crate::item::{key, text, value};
+use crate::newest::{Ask, Listing, listed};
 use crate::transaction::Transaction;
 use crate::{StoreError, Table, Written};
 
@@ -30,6 +34,27 @@ pub enum DeliveryState {
     Orphan,
     /// Asked to be applied again.
     Replay,
+}
+
+impl DeliveryState {
+    /// Every state, in the order of the reference.
+    pub const ALL: [DeliveryState; 4] =
+        [Self::Processing, Self::Applied, Self::Orphan, Self::Replay];
+
+    /// The name in tables and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Processing => "processing",
+            Self::Applied => "applied",
+            Self::Orphan => "orphan",
+            Self::Replay => "replay",
+        }
+    }
+
+    /// The state of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
 }
 
 /// The mark of a delivery.
@@ -57,6 +82,15 @@ pub struct Mark {
     /// How often a worker took it.
     #[serde(default)]
     pub tries: u32,
+    /// What makes it unique on its platform: the platform's id of it, or a hash of the fact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// `<platform>#<account id>` of the account that it is about, where it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_key: Option<String>,
+    /// Why the last try did not settle it: a code of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// A body as received.
@@ -77,6 +111,24 @@ pub struct RawBody {
     pub headers: Vec<(String, String)>,
     /// When we answered the platform.
     pub received_at: Timestamp,
+    /// `<platform>#<account id>` of the account that it is about: with that account it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_of: Option<String>,
+}
+
+/// What is wanted of the list of deliveries.
+#[derive(Clone, Debug)]
+pub struct DeliveryAsk<'a> {
+    /// On these platforms.
+    pub platforms: &'a [Platform],
+    /// In these states.
+    pub states: &'a [DeliveryState],
+    /// With this name of what happened; any where there is none.
+    pub kind: Option<&'a str>,
+    /// Only what is older than this place of the list.
+    pub before: Option<&'a str>,
+    /// At most so many.
+    pub limit: usize,
 }
 
 /// How taking a delivery ended.
@@ -133,6 +185,21 @@ impl Deliveries {
             .set("lease_until", value(wanted.lease_until))
             .set_to("received_at", "if_not_exists(#received_at, :received)")
             .set("ttl", value(now.secs() + MARK_SECONDS))
+            .set(
+                "listing",
+                text(listing(
+                    wanted.platform,
+                    DeliveryState::Processing,
+                    &wanted.delivery_id,
+                )),
+            )
+            .set_to("listed", "if_not_exists(#listed, :listed)")
+            .bind(
+                "listed",
+                text(listed(wanted.received_at, wanted.delivery_id.as_str())),
+            )
+            .set_or_remove("external_id", wanted.external_id.as_ref().map(text))
+            .set_or_remove("account_key", wanted.account_key.as_ref().map(text))
             .add_number("tries", 1)
             .when(
                 "attribute_not_exists(#delivery_id) OR #state = :replay \
@@ -182,15 +249,17 @@ impl Deliveries {
     }
 
     /// Lets go of a delivery that cannot be applied yet, so that the next try need not wait for the
-    /// lease.
+    /// lease. `fault` is a code of ours for why.
     pub async fn let_go(
         &self,
         mark: &Mark,
+        fault: &str,
         now: Timestamp,
         attempt: &AttemptId,
     ) -> Result<(), StoreError> {
         let change = Change::new()
             .set("lease_until", value(now))
+            .set("fault", text(fault))
             .when("#holder = :me AND #state = :processing")
             .bind("me", value(&mark.holder))
             .bind("processing", value(DeliveryState::Processing));
@@ -209,8 +278,16 @@ impl Deliveries {
         now: Timestamp,
         attempt: &AttemptId,
     ) -> Result<bool, StoreError> {
+        // The platform of a mark never changes.
+        let Some(mark) = self.mark(id).await? else {
+            return Ok(false);
+        };
         let change = Change::new()
             .set("state", value(DeliveryState::Replay))
+            .set(
+                "listing",
+                text(listing(mark.platform, DeliveryState::Replay, id)),
+            )
             .when("attribute_exists(#delivery_id)")
             .when("#state <> :processing OR #lease_until <= :now")
             .bind("processing", value(DeliveryState::Processing))
@@ -241,15 +318,74 @@ impl Deliveries {
         Ok(raw.filter(|raw| raw.received_at.plus_secs(RAW_SECONDS) > now))
     }
 
+    /// Marks, newest first. The index lags by some milliseconds.
+    pub async fn newest(&self, ask: &DeliveryAsk<'_>) -> Result<Listing<Mark>, StoreError> {
+        let mut partitions = Vec::new();
+        for platform in ask.platforms {
+            for state in ask.states {
+                for shard in 0..SHARDS {
+                    partitions.push(listing_of(*platform, *state, &shard_name(shard)));
+                }
+            }
+        }
+        let keep = |mark: &Mark| ask.kind.is_none_or(|kind| mark.kind == kind);
+        let ask = Ask {
+            index: Some("listing"),
+            hash: "listing",
+            partitions,
+            sort: "listed",
+            before: ask.before,
+            limit: ask.limit,
+        };
+        self.0.newest(&ask, keep).await
+    }
+
+    /// Ids of deliveries whose raw bodies are kept of an account, at most 100, in no order. The index
+    /// lags by some milliseconds.
+    pub async fn raw_of(&self, account_key: &str) -> Result<Vec<DeliveryId>, StoreError> {
+        let answer = self
+            .0
+            .client
+            .query()
+            .table_name(&self.0.name)
+            .index_name("account")
+            .key_condition_expression("raw_of = :account")
+            .expression_attribute_values(":account", text(account_key))
+            .limit(100)
+            .send()
+            .await
+            .map_err(|error| StoreError::unavailable(&error))?;
+        let id = |item: &crate::item::Item| item.get("delivery_id")?.as_s().ok()?.parse().ok();
+        Ok(answer.items().iter().filter_map(id).collect())
+    }
+
+    /// Deletes a raw body's row; the mark stays, so that the delivery is not applied again.
+    pub async fn delete_raw(&self, id: &DeliveryId) -> Result<(), StoreError> {
+        self.0.delete(part(id, "raw")).await
+    }
+
     fn settled(&self, mark: &Mark, state: DeliveryState, now: Timestamp) -> Change {
         Change::new()
             .set("state", value(state))
             .set("processed_at", value(now))
-            .remove(["holder"])
+            .set(
+                "listing",
+                text(listing(mark.platform, state, &mark.delivery_id)),
+            )
+            .remove(["holder", "fault"])
             .when("#holder = :me AND #state = :processing")
             .bind("me", value(&mark.holder))
             .bind("processing", value(DeliveryState::Processing))
     }
+}
+
+/// The partition of a mark in the index `listing`.
+fn listing(platform: Platform, state: DeliveryState, id: &DeliveryId) -> String {
+    listing_of(platform, state, &shard_of(id.as_str()))
+}
+
+fn listing_of(platform: Platform, state: DeliveryState, shard: &str) -> String {
+    format!("{platform}#{}#{shard}", state.as_str())
 }
 
 fn part(id: &DeliveryId, part: &str) -> crate::item::Item {

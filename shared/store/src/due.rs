@@ -16,6 +16,10 @@ pub const SHARDS: u32 = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueKey(pub Vec<String>);
 
+/// A place in a shard of a due index.
+#[derive(Clone, Debug)]
+pub struct Place(Item);
+
 /// The shard of an item, by its own id.
 pub fn shard_of(id: &str) -> String {
     shard_name(u32::try_from(hash(id) % u64::from(SHARDS)).unwrap_or(0))
@@ -59,10 +63,23 @@ impl Table {
         keep: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, StoreError> {
         let wanted = usize::try_from(limit).unwrap_or(0);
+        self.due_between(shard, None, now, wanted, keep).await
+    }
+
+    /// The same for rows that are due from `since` to `until`.
+    pub(crate) async fn due_between<T: DeserializeOwned>(
+        &self,
+        shard: &str,
+        since: Option<Timestamp>,
+        until: Timestamp,
+        wanted: usize,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, StoreError> {
+        let limit = i32::try_from(wanted).unwrap_or(i32::MAX);
         let mut rows = Vec::new();
         let mut from = None;
         loop {
-            let (items, next) = self.due_page(shard, now, limit, from).await?;
+            let (items, next) = self.due_page(shard, (since, until), limit, from).await?;
             let read = items
                 .into_iter()
                 .filter_map(|item| item::read(&self.name, item).ok());
@@ -83,25 +100,43 @@ impl Table {
         limit: i32,
         keys: &[&str],
     ) -> Result<Vec<DueKey>, StoreError> {
-        let (items, _) = self.due_page(shard, now, limit, None).await?;
-        Ok(items.iter().map(|item| due_key(item, keys)).collect())
+        let (keys, _) = self.due_after(shard, now, limit, keys, None).await?;
+        Ok(keys)
+    }
+
+    /// The same from a place in the shard on, and the place after it. Who walks on by places meets
+    /// every row once, whatever cannot be done about those at the head.
+    pub(crate) async fn due_after(
+        &self,
+        shard: &str,
+        now: Timestamp,
+        limit: i32,
+        keys: &[&str],
+        from: Option<Place>,
+    ) -> Result<(Vec<DueKey>, Option<Place>), StoreError> {
+        let from = from.map(|Place(item)| item);
+        let (items, next) = self.due_page(shard, (None, now), limit, from).await?;
+        let keys = items.iter().map(|item| due_key(item, keys)).collect();
+        Ok((keys, next.map(Place)))
     }
 
     async fn due_page(
         &self,
         shard: &str,
-        now: Timestamp,
+        (since, until): (Option<Timestamp>, Timestamp),
         limit: i32,
         from: Option<Item>,
     ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
+        let millis = |at: Timestamp| AttributeValue::N(at.millis().to_string());
         let answer = self
             .client
             .query()
             .table_name(&self.name)
             .index_name("due")
-            .key_condition_expression("due_shard = :shard AND due_at <= :now")
+            .key_condition_expression("due_shard = :shard AND due_at BETWEEN :since AND :until")
             .expression_attribute_values(":shard", AttributeValue::S(shard.to_owned()))
-            .expression_attribute_values(":now", AttributeValue::N(now.millis().to_string()))
+            .expression_attribute_values(":since", millis(since.unwrap_or_default()))
+            .expression_attribute_values(":until", millis(until))
             .limit(limit)
             .set_exclusive_start_key(from)
             .send()

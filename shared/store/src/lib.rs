@@ -8,10 +8,12 @@
 mod error;
 mod expression;
 mod item;
+mod newest;
 mod table;
 mod transaction;
 
 pub mod accounts;
+pub mod audit;
 pub mod connections;
 pub mod deliveries;
 pub mod due;
@@ -29,6 +31,7 @@ pub mod targets;
 pub mod users;
 
 pub use accounts::{AccountHolders, Accounts};
+pub use audit::{AuditEntry, AuditTable};
 pub use connections::{Connection, Connections};
 pub use deliveries::{Deliveries, Mark, RawBody};
 pub use due::DueKey;
@@ -38,6 +41,7 @@ pub use flows::{Flow, Flows};
 pub use jobs::{Jobs, RewrapJob};
 pub use limits::Limits;
 pub use media::{Media, MediaTable};
+pub use newest::Listing;
 pub use platforms::{Breaker, Platforms};
 pub use posts::{Post, Posts};
 pub use revocations::{PendingRevocation, Revocations};

@@ -150,6 +150,25 @@ impl Platforms {
         Ok(matches!(done, Written::Done(_)))
     }
 
+    /// Opens the breaker until `until` by an operator's word, whatever it is.
+    pub async fn open_by_hand(
+        &self,
+        platform: Platform,
+        fault: &Fault,
+        until: Timestamp,
+        attempt: &AttemptId,
+    ) -> Result<(), StoreError> {
+        let change = Change::new()
+            .set("open_until", value(until))
+            .set("fault", value(fault))
+            .add_number("trips", 1);
+        let _: Written<Breaker, _> = self
+            .0
+            .change(key([("platform", platform.as_str())]), change, attempt)
+            .await?;
+        Ok(())
+    }
+
     /// Closes the breaker after a call that went well at `now`, from when on those that waited take
     /// their turns.
     pub async fn close(

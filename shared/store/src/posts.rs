@@ -5,14 +5,14 @@
 //! | read one; list a user's, newest first | `user_id`, `post_id` (ids sort by age) |
 //! | find what a repeated request made | `user_id`, `idem#<hash of the key>` |
 
-use domain::{AttemptId, MediaId, PostId, TargetId, Timestamp, UserId};
+use domain::{Act, AttemptId, MediaId, Outcome, PostId, TargetId, Timestamp, UserId, Who};
 use serde::{Deserialize, Serialize};
 
 use crate::item::{self, key};
 use crate::media::{Created, IdempotencyKey, Repeated};
 use crate::table::Page;
 use crate::transaction::{Transaction, put_new};
-use crate::{Events, Media, MediaTable, StoreError, Table, Target, Targets};
+use crate::{AuditEntry, Events, Media, MediaTable, StoreError, Table, Target, Targets};
 
 /// A post.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +98,18 @@ impl Posts {
         for file in media.1 {
             made = media.0.used(made, file, &post.post_id, post.created_at)?;
         }
+        made = events.0.note(made, |who| AuditEntry {
+            id: post.post_id.to_string(),
+            at: post.created_at,
+            who,
+            act: Act::PostCreated,
+            user_id: Some(post.user_id.clone()),
+            object: Some(post.post_id.to_string()),
+            outcome: Outcome::Done,
+            note: None,
+        })?;
+        // The post has its row: its targets need none.
+        let events = (events.0.acting(Who::SYSTEM), events.1);
         for event in events.1 {
             made = events.0.tell(made, event)?;
         }

@@ -16,9 +16,9 @@ use domain::{
     PostOptions, PublishedPost, TargetId, TargetStatus, Timestamp, UserId,
 };
 use serde::{Deserialize, Serialize};
-use vault::{Place, Sealed};
+use vault::Sealed;
 
-use crate::due::shard_of;
+use crate::due::{Place, shard_of};
 use crate::expression::Change;
 use crate::item::{self, Item, key, text, value};
 use crate::table::Page;
@@ -160,8 +160,8 @@ pub enum SealedPart {
 
 impl Target {
     /// The place of the sealed part of the state that was written by `step`.
-    pub fn place<'a>(&self, keys: &'a [&'a str; 2], step: u64) -> Place<'a> {
-        Place {
+    pub fn place<'a>(&self, keys: &'a [&'a str; 2], step: u64) -> vault::Place<'a> {
+        vault::Place {
             table: TABLE,
             keys,
             platform: self.platform,
@@ -240,11 +240,20 @@ impl Targets {
         now: Timestamp,
         limit: i32,
     ) -> Result<Vec<(PostId, TargetId)>, StoreError> {
-        let rows = self
-            .0
-            .due(shard, now, limit, &["post_id", "target_id"])
-            .await?;
-        Ok(rows.into_iter().filter_map(parse_due).collect())
+        Ok(self.due_after(shard, now, limit, None).await?.0)
+    }
+
+    /// The same from a place in the shard on, and the place after it.
+    pub async fn due_after(
+        &self,
+        shard: &str,
+        now: Timestamp,
+        limit: i32,
+        from: Option<Place>,
+    ) -> Result<(Vec<(PostId, TargetId)>, Option<Place>), StoreError> {
+        let keys = ["post_id", "target_id"];
+        let (rows, next) = self.0.due_after(shard, now, limit, &keys, from).await?;
+        Ok((rows.into_iter().filter_map(parse_due).collect(), next))
     }
 
     /// Moves the due time of a target whose message is being sent, so that the next sweep does not

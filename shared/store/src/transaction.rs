@@ -1,6 +1,9 @@
 //! Writes to several items that stand or fall together.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
@@ -15,6 +18,8 @@ use crate::item::Item;
 pub struct Transaction {
     attempt: AttemptId,
     writes: Vec<TransactWriteItem>,
+    /// The places of writes that are left out where their item exists.
+    once: Vec<usize>,
 }
 
 /// How a transaction ended.
@@ -34,6 +39,7 @@ impl Transaction {
         Self {
             attempt,
             writes: Vec::new(),
+            once: Vec::new(),
         }
     }
 
@@ -49,34 +55,108 @@ impl Transaction {
         self
     }
 
+    /// A put that is left out, and refuses nothing, where an item of that key exists: `key` is one of
+    /// the table's key attributes. For rows whose id says that they are the same.
+    pub(crate) fn put_once(mut self, mut put: Put, key: &str) -> Self {
+        put.condition_expression = Some("attribute_not_exists(#key)".to_owned());
+        put.expression_attribute_names = Some(HashMap::from([("#key".to_owned(), key.to_owned())]));
+        self.once.push(self.writes.len());
+        self.put(put)
+    }
+
     pub(crate) fn delete(mut self, delete: Delete) -> Self {
         self.writes
             .push(TransactWriteItem::builder().delete(delete).build());
         self
     }
 
-    /// Makes the writes.
+    /// Makes the writes. Places count those that were put in.
     pub async fn run(self, client: &Client) -> Result<Transacted, StoreError> {
-        let result = client
-            .transact_write_items()
-            .client_request_token(self.attempt.as_str())
-            .set_transact_items(Some(self.writes))
-            .send()
-            .await;
-        let error = match result {
-            Ok(_) => return Ok(Transacted::Done),
-            Err(error) => error,
+        let reasons = match send(client, self.attempt.as_str(), self.writes.clone()).await? {
+            Ok(()) => return Ok(Transacted::Done),
+            Err(reasons) => reasons,
         };
-        let reasons = match error.as_service_error() {
-            Some(refused) if refused.is_transaction_in_progress_exception() => {
-                return Ok(Transacted::Conflict);
-            }
-            Some(aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                cancelled.cancellation_reasons()
-            }
-            _ => return Err(StoreError::unavailable(&error)),
+        let existing = self.existing(&reasons);
+        if existing.is_empty() {
+            return self.refused(&reasons);
+        }
+        // All that stood in the way are rows that are there already. The same request token with other
+        // writes would be refused, so this is a request of its own; repeated, it is one again.
+        let token = format!("{}-r", self.attempt);
+        let kept: Vec<usize> = (0..self.writes.len())
+            .filter(|place| !existing.contains(place))
+            .collect();
+        let writes = kept.iter().filter_map(|place| self.writes.get(*place));
+        let reasons = match send(client, &token, writes.cloned().collect()).await? {
+            Ok(()) => return Ok(Transacted::Done),
+            Err(reasons) => reasons,
         };
-        outcome(reasons).ok_or_else(|| StoreError::unavailable(&error))
+        match outcome(&reasons) {
+            // Told in the places of the whole.
+            Some(Transacted::Refused(place)) => Ok(Transacted::Refused(
+                kept.get(place).copied().unwrap_or(place),
+            )),
+            Some(other) => Ok(other),
+            None => Err(StoreError::Unavailable("cancelled".to_owned())),
+        }
+    }
+
+    /// What stood in the way beside rows that exist: those would have been left out.
+    fn refused(&self, reasons: &[CancellationReason]) -> Result<Transacted, StoreError> {
+        let reasons = reasons.iter().enumerate().map(|(place, reason)| {
+            if self.once.contains(&place) && reason.code() == Some("ConditionalCheckFailed") {
+                CancellationReason::builder().code("None").build()
+            } else {
+                reason.clone()
+            }
+        });
+        let reasons: Vec<_> = reasons.collect();
+        outcome(&reasons).ok_or(StoreError::Unavailable("cancelled".to_owned()))
+    }
+
+    /// The places of rows that exist, if nothing else stood in the way.
+    fn existing(&self, reasons: &[CancellationReason]) -> Vec<usize> {
+        let mut existing = Vec::new();
+        for (place, reason) in reasons.iter().enumerate() {
+            match reason.code() {
+                None | Some("None") => {}
+                Some("ConditionalCheckFailed") if self.once.contains(&place) => {
+                    existing.push(place);
+                }
+                Some(_) => return Vec::new(),
+            }
+        }
+        existing
+    }
+}
+
+/// Sends the writes; the inner error is why DynamoDB made none of them.
+async fn send(
+    client: &Client,
+    token: &str,
+    writes: Vec<TransactWriteItem>,
+) -> Result<Result<(), Vec<CancellationReason>>, StoreError> {
+    let result = client
+        .transact_write_items()
+        .client_request_token(token)
+        .set_transact_items(Some(writes))
+        .send()
+        .await;
+    let error = match result {
+        Ok(_) => return Ok(Ok(())),
+        Err(error) => error,
+    };
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
+            let conflict = CancellationReason::builder().code("TransactionConflict");
+            Ok(Err(vec![conflict.build()]))
+        }
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled))
+            if outcome(cancelled.cancellation_reasons()).is_some() =>
+        {
+            Ok(Err(cancelled.cancellation_reasons().to_vec()))
+        }
+        _ => Err(StoreError::unavailable(&error)),
     }
 }
 
@@ -122,6 +202,40 @@ pub(crate) fn malformed(table: &str, error: &dyn std::fmt::Display) -> StoreErro
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_rows_that_exist_are_left_out() {
+        let put = |key: &str| put("t", Item::new()).map(|put| (put, key.to_owned()));
+        let mut transaction = Transaction::new(AttemptId::new(
+            domain::Timestamp::default(),
+            &domain::SeededEntropy::new(1),
+        ));
+        let (first, _) = put("a").unwrap();
+        transaction = transaction.put(first);
+        for _ in 0..2 {
+            let (once, key) = put("id").unwrap();
+            transaction = transaction.put_once(once, &key);
+        }
+        let refused = "ConditionalCheckFailed";
+        for (codes, expected) in [
+            (["None", refused, "None"], vec![1]),
+            (["None", refused, refused], vec![1, 2]),
+            ([refused, refused, "None"], vec![]),
+            (["TransactionConflict", refused, "None"], vec![]),
+            (["None", "ThrottlingError", refused], vec![]),
+        ] {
+            let reason = |code: &str| CancellationReason::builder().code(code).build();
+            let reasons: Vec<_> = codes.iter().map(|code| reason(code)).collect();
+            assert_eq!(transaction.existing(&reasons), expected, "{codes:?}");
+        }
+        let told = |codes: [&str; 3]| {
+            let reasons = codes.map(|code| CancellationReason::builder().code(code).build());
+            transaction.refused(&reasons)
+        };
+        assert_eq!(told([refused, refused, "None"]), Ok(Transacted::Refused(0)));
+        let conflict = told(["TransactionConflict", refused, refused]);
+        assert_eq!(conflict, Ok(Transacted::Conflict));
+    }
 
     #[test]
     fn a_refused_condition_outweighs_a_conflict() {

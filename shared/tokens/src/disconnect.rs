@@ -79,6 +79,7 @@ impl Tokens {
         };
         let extra = json!({ "by": by_whom, "revocation": outcome });
         let event = self.event(at, EventKind::ConnectionDisconnected, extra);
+        let events = parts.events.acting(self.who.clone());
         let ended = parts
             .connections
             .end(
@@ -89,7 +90,7 @@ impl Tokens {
                 pending
                     .as_ref()
                     .map(|pending| (&parts.revocations, pending)),
-                (&parts.events, &event),
+                (&events, &event),
                 self.attempt(),
             )
             .await?;

@@ -24,7 +24,7 @@ mod seal;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::{AttemptId, Clock, Entropy, Holder, Meter, Silent, Timestamp};
+use domain::{AttemptId, Clock, Entropy, Holder, Meter, Silent, Timestamp, Who};
 use store::{Accounts, Connections, Events, Flows, Platforms, Revocations};
 use transport::Wire;
 use vault::Vault;
@@ -45,6 +45,7 @@ pub struct Tokens {
     inner: Arc<Inner>,
     deadline: Option<Timestamp>,
     meter: Arc<dyn Meter>,
+    who: Who,
 }
 
 /// The parts of [`Tokens`].
@@ -101,6 +102,7 @@ impl Tokens {
         Self {
             deadline: None,
             meter: Arc::new(Silent),
+            who: Who::SYSTEM,
             inner: Arc::new(Inner {
                 parts,
                 breakers: Mutex::default(),
@@ -114,6 +116,15 @@ impl Tokens {
     pub fn until(&self, deadline: Timestamp) -> Self {
         Self {
             deadline: Some(deadline),
+            ..self.clone()
+        }
+    }
+
+    /// The same for what `who` does: the audit trail says so.
+    #[must_use]
+    pub fn acting(&self, who: Who) -> Self {
+        Self {
+            who,
             ..self.clone()
         }
     }

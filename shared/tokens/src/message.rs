@@ -14,6 +14,10 @@ pub struct RefreshMessage {
     /// somebody wants it refreshed though it is not due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<SeenDue>,
+    /// The version that somebody wants replaced: a message that comes twice finds it gone. Absent
+    /// where whatever version stands is to be replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
 }
 
 /// A row of the due index.

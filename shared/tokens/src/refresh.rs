@@ -101,6 +101,13 @@ impl Tokens {
                 .await;
         }
         match self.parts().connections.get(user, connection).await? {
+            Some(at)
+                if message
+                    .version
+                    .is_some_and(|wanted| wanted != at.token_version) =>
+            {
+                Ok(Refreshed::Moved(Box::new(at)))
+            }
             Some(at) => self.refresh_at(apps, at, Why::Wanted).await,
             None => Ok(Refreshed::Absent),
         }

@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use audit::Trail;
 use domain::{Clock, Entropy, Meter, Silent};
 use lambda::variables as var;
 use lambda::{
@@ -13,7 +14,9 @@ use limits::Limiter;
 use platforms::Apps;
 use posts::Files;
 use rewrap::Desk;
-use store::{Accounts, Connections, Events, Flows, Jobs, Limits, Platforms, Revocations};
+use store::{
+    Accounts, AuditTable, Connections, Events, Flows, Jobs, Limits, Platforms, Revocations,
+};
 use tokens::{Parts, Timing, Tokens};
 use transport::{HostOverrides, Transport, Wire};
 use vault::Vault;
@@ -96,6 +99,23 @@ impl Wiring {
         .measured(self.meter.clone())
     }
 
+    /// What the product is told, with its rows of the audit trail.
+    pub fn events(&self, env: &Env) -> Events {
+        let events = Events::new(self.dynamodb(), env.text(&var::TABLE_EVENTS));
+        events.audited(self.audit_table(env))
+    }
+
+    /// The audit trail, for what is not told to the product.
+    pub fn trail(&self, env: &Env) -> Trail {
+        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
+        Trail::new(self.audit_table(env), clock, entropy)
+    }
+
+    /// The table of the audit trail, for reading it.
+    pub fn audit_table(&self, env: &Env) -> AuditTable {
+        AuditTable::new(self.dynamodb(), env.text(&var::TABLE_AUDIT))
+    }
+
     /// Where hosts are found, for the redirect to a consent page and for [`Wiring::wire`].
     pub fn overrides(&self, env: &Env) -> HostOverrides {
         env.parse(&var::HOST_OVERRIDES, HostOverrides::parse)
@@ -125,7 +145,7 @@ impl Wiring {
         let tokens = Tokens::new(Parts {
             connections: Connections::new(self.dynamodb(), table(&var::TABLE_CONNECTIONS)),
             accounts: Accounts::new(self.dynamodb(), table(&var::TABLE_ACCOUNTS)),
-            events: Events::new(self.dynamodb(), table(&var::TABLE_EVENTS)),
+            events: self.events(env),
             revocations: Revocations::new(self.dynamodb(), table(&var::TABLE_REVOCATIONS)),
             flows: Flows::new(self.dynamodb(), table(&var::TABLE_FLOWS)),
             platforms: Platforms::new(self.dynamodb(), table(&var::TABLE_PLATFORMS)),

@@ -83,6 +83,8 @@ impl FunctionError {
 #[derive(Debug, Clone)]
 pub struct Host {
     pools: Arc<BTreeMap<String, Arc<Pool>>>,
+    /// Physical names and ARNs, to the names here.
+    physical: Arc<BTreeMap<String, String>>,
 }
 
 impl Host {
@@ -94,10 +96,14 @@ impl Host {
     ) -> Result<Self> {
         std::fs::create_dir_all(&options.logs)
             .with_context(|| format!("making {}", options.logs.display()))?;
+        let mut physical = BTreeMap::new();
         let pools = functions
             .into_iter()
             .map(|spec| {
                 callers.add_function(&spec.name);
+                for known in [&spec.physical, &spec.arn] {
+                    physical.insert(known.clone(), spec.name.clone());
+                }
                 (
                     spec.name.clone(),
                     Pool::new(spec, options, Arc::clone(callers)),
@@ -106,12 +112,18 @@ impl Host {
             .collect();
         Ok(Self {
             pools: Arc::new(pools),
+            physical: Arc::new(physical),
         })
     }
 
     /// The functions' names.
     pub fn functions(&self) -> impl Iterator<Item = &str> {
         self.pools.keys().map(String::as_str)
+    }
+
+    /// The function of this physical name or ARN.
+    pub fn by_physical(&self, name: &str) -> Option<String> {
+        self.physical.get(name).cloned()
     }
 
     /// Hands an event to a function and waits for its end.

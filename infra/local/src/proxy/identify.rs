@@ -135,6 +135,29 @@ fn kms_needs(operation: &str, body: &Value, kms: &Kms) -> Vec<(String, String)> 
     }
 }
 
+/// Understands a call of Lambda's Invoke: `/2015-03-31/functions/NAME/invocations`, the name being a
+/// physical name or an ARN.
+pub(super) fn lambda(parts: &Parts) -> Request {
+    let name = function(parts.uri.path()).unwrap_or_else(|| "unknown".to_owned());
+    let arn = if name.starts_with("arn:") {
+        name
+    } else {
+        format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}")
+    };
+    let action = "lambda:InvokeFunction".to_owned();
+    Request {
+        needs: vec![(action.clone(), arn)],
+        action,
+        ..Request::default()
+    }
+}
+
+/// The function that a path of Invoke names.
+pub(super) fn function(path: &str) -> Option<String> {
+    let rest = path.strip_prefix("/2015-03-31/functions/")?;
+    Some(decode(rest.strip_suffix("/invocations")?))
+}
+
 /// Understands an S3 request in path style from its method, path and query.
 pub(super) fn s3(parts: &Parts) -> Request {
     let path = parts.uri.path().trim_start_matches('/');
@@ -313,6 +336,21 @@ mod tests {
                 "{method} {uri}"
             );
         }
+    }
+
+    #[test]
+    fn lambda_requests() {
+        let request = |path: &str| {
+            let request = http::Request::post(path).body(()).unwrap();
+            lambda(&request.into_parts().0).needs.remove(0)
+        };
+        let arn = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:s-F");
+        let expected = ("lambda:InvokeFunction".to_owned(), arn.clone());
+        for name in ["s-F", &arn] {
+            let path = format!("/2015-03-31/functions/{name}/invocations");
+            assert_eq!(request(&path), expected);
+        }
+        assert!(request("/2015-03-31/functions").1.ends_with("unknown"));
     }
 
     #[test]

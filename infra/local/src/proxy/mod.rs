@@ -8,6 +8,7 @@ mod cors;
 mod faults;
 mod forward;
 mod identify;
+mod invoke;
 mod record;
 mod sigv4;
 
@@ -15,7 +16,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -27,7 +28,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
-use crate::kms::Kms;
+use crate::{host::Host, kms::Kms};
 use forward::Upstream;
 
 pub use callers::{Callers, KillSwitch, SECRET_KEY};
@@ -60,6 +61,7 @@ struct Shared {
     record: Record,
     sent: Sent,
     cors: cors::BucketCors,
+    functions: OnceLock<Host>,
 }
 
 impl Proxy {
@@ -75,6 +77,7 @@ impl Proxy {
             record: Record::default(),
             sent: Sent::default(),
             cors: cors::BucketCors::default(),
+            functions: OnceLock::new(),
         });
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self {
@@ -102,6 +105,11 @@ impl Proxy {
     /// Tells the CORS rules of a bucket (CloudFormation's `CorsRules`).
     pub fn set_cors(&self, bucket: &str, rules: &serde_json::Value) {
         self.shared.cors.set(bucket, rules);
+    }
+
+    /// Answers Lambda's Invoke by these functions.
+    pub fn serve_functions(&self, host: &Host) {
+        drop(self.shared.functions.set(host.clone()));
     }
 
     /// Rings when a function sent to the queue with this ARN.
@@ -181,8 +189,11 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
             ));
         }
     };
-    let target = target(&parts);
-    let request = identify::json(&credential.service, &target, &body, &shared.kms);
+    let request = if credential.service == "lambda" {
+        identify::lambda(&parts)
+    } else {
+        identify::json(&credential.service, &target(&parts), &body, &shared.kms)
+    };
     shared
         .call(parts, Payload::Whole(body), credential, request)
         .await
@@ -301,6 +312,9 @@ impl Shared {
                     Ok(value) => respond("kms", 200, value.to_string()),
                     Err(error) => respond("kms", 400, error.body().to_string()),
                 }
+            }
+            Payload::Whole(body) if service == "lambda" => {
+                invoke::answer(self.functions.get(), &parts, body).await
             }
             Payload::Whole(body) => {
                 let body = http_body_util::Full::new(body)

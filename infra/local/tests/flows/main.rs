@@ -4,7 +4,11 @@
 //! The modules say `cfg(test)` so that clippy knows their helpers for test code.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod connect;
+#[cfg(test)]
+mod dead_letters;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
@@ -27,6 +31,8 @@ mod requests;
 mod rewrap;
 #[cfg(test)]
 mod sealed;
+#[cfg(test)]
+mod sweep;
 #[cfg(test)]
 mod webhook;
 #[cfg(test)]

@@ -36,6 +36,7 @@ async fn everything_that_is_allowed_is_needed() {
     fetching(&world).await;
     webhooks(&world).await;
     refreshing(&world).await;
+    operating(&world).await;
     ending(&world).await;
     rekeying(&world).await;
     let unused: BTreeMap<String, Vec<String>> = world
@@ -130,12 +131,14 @@ async fn fetching(world: &World) {
 // ---- deliveries of every size and meaning
 
 async fn webhooks(world: &World) {
-    // In the item, in the bucket by the worker, in the bucket by the front.
-    for size in [1, 300, 800] {
+    let account = world.connection_item(USER).await["account"].clone();
+    let account = account.as_m().unwrap()["id"].as_s().unwrap();
+    // In the item, in the bucket by the worker, in the bucket by the front. One goes with its account.
+    for (size, account) in [(1, "-000Nobody"), (300, account), (800, "-000Nobody")] {
         let content = json!({ "share_id": "x".repeat(size * 1_024) }).to_string();
         let body = json!({
             "client_key": CLIENT_KEY, "event": "video.publish.completed",
-            "create_time": 1_767_225_600, "user_openid": "-000Nobody", "content": content,
+            "create_time": 1_767_225_600, "user_openid": account, "content": content,
         });
         let raw = json!({ "client_key": CLIENT_KEY, "body": body.to_string() });
         let answer = world.control(Method::POST, "/webhooks/raw", raw).await;
@@ -330,6 +333,15 @@ async fn befalls(world: &World, function: &str, trouble: Trouble, user: &str) {
             called(world, function, "dynamodb:UpdateItem", "PlatformsTable").await;
         }
     }
+}
+
+// ---- an operator's every call
+
+async fn operating(world: &World) {
+    let user = "user_operated";
+    let connection = world.connect(user).await;
+    crate::dead_letters::touch_everything(world, user, &connection).await;
+    disconnect(world, user).await;
 }
 
 // ---- ends that others make up for

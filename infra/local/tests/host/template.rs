@@ -9,7 +9,7 @@ async fn the_projects_template_comes_up() {
     options.pollers = false;
     let stack = Stack::start(&cloud, options).await.unwrap();
     let plan = stack.plan();
-    assert_eq!(plan.functions.len(), 11, "{:?}", plan.functions.keys());
+    assert_eq!(plan.functions.len(), 12, "{:?}", plan.functions.keys());
     assert!(
         plan.routes
             .routes
@@ -32,6 +32,7 @@ async fn the_projects_template_comes_up() {
         "accounts",
         "targets",
         "events",
+        "audit",
     ] {
         stack.table(noun).unwrap();
     }

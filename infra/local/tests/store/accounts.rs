@@ -292,3 +292,45 @@ async fn tokens_older_than_the_accounts_end_are_not_confirmed() {
         assert!(noted > Timestamp::default(), "{name}");
     }
 }
+
+#[tokio::test]
+async fn connections_that_end_are_listed_over_all_shards_page_by_page() {
+    let desk = Desk::new("ending");
+    // A stretch of time that no other test's connections are due in.
+    let from = at(9_000_000);
+    let mut expected = Vec::new();
+    for place in 0..7_i64 {
+        let user = crate::desk::user(&format!("ending-{place}"));
+        let connection = desk.connected(&user).await;
+        // Two are due in the same millisecond.
+        let due = from.plus_secs(place / 2 * 10);
+        let attempt = desk.attempt();
+        desk.connections
+            .used(&connection, NOW, Some(due), &attempt)
+            .await
+            .unwrap();
+        expected.push((due, connection.connection_id.to_string()));
+    }
+    expected.sort();
+    let until = from.plus_secs(20);
+    expected.retain(|(due, _)| *due <= until);
+    assert_eq!(expected.len(), 6, "the last is due later");
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let ours = |row: &store::connections::DueConnection| row.due_at >= from;
+        let page = desk
+            .connections
+            .ending(until, after.as_ref(), 4, ours)
+            .await;
+        let (rows, next) = page.unwrap();
+        let row =
+            |row: store::connections::DueConnection| (row.due_at, row.connection_id.to_string());
+        found.extend(rows.into_iter().map(row));
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, expected);
+}

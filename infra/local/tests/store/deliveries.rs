@@ -1,7 +1,7 @@
 //! Webhooks received: each is one worker's at a time, and applied once.
 
 use domain::{DeliveryId, EventKind, Platform, Timestamp};
-use store::deliveries::{DeliveryState, Taken};
+use store::deliveries::{DeliveryAsk, DeliveryState, Taken};
 use store::{Mark, RawBody, Transacted, Transaction};
 
 use crate::desk::{Desk, NOW, at};
@@ -18,6 +18,9 @@ fn wish(desk: &Desk, secs: i64) -> Mark {
         received_at: NOW,
         processed_at: None,
         tries: 0,
+        external_id: Some(desk.user.to_string()),
+        account_key: Some(desk.account.key()),
+        fault: None,
     }
 }
 
@@ -119,13 +122,13 @@ async fn who_lets_go_need_not_be_waited_for() {
     let desk = Desk::new("let-go");
     let first = taken(&desk, 0).await;
     desk.deliveries
-        .let_go(&first, at(1), &desk.attempt())
+        .let_go(&first, "busy", at(1), &desk.attempt())
         .await
         .unwrap();
     let second = taken(&desk, 1).await;
     // Let go again by the one that no longer has it: the second keeps it.
     desk.deliveries
-        .let_go(&first, at(2), &desk.attempt())
+        .let_go(&first, "busy", at(2), &desk.attempt())
         .await
         .unwrap();
     assert_eq!(take(&desk, 2).await, Taken::Held);
@@ -174,6 +177,7 @@ async fn a_raw_body_is_kept_for_fourteen_days() {
         object_key: None,
         headers: vec![("tiktok-signature".to_owned(), "t=1".to_owned())],
         received_at: NOW,
+        raw_of: Some(desk.account.key()),
     };
     desk.deliveries.keep_raw(&raw).await.unwrap();
     let end: Timestamp = at(14 * 24 * 3_600);
@@ -183,4 +187,111 @@ async fn a_raw_body_is_kept_for_fourteen_days() {
     }
     let mark = desk.deliveries.mark(&raw.delivery_id).await.unwrap();
     assert_eq!(mark, None, "the two parts are two items");
+}
+
+#[tokio::test]
+async fn deliveries_are_listed_by_state_and_kind_newest_first() {
+    let desk = Desk::new("delivery-list");
+    // Kinds of this test alone: all tests share the platform's lists.
+    let kinds = ["list.one", "list.two"];
+    let mut ids = Vec::new();
+    for place in 0..6_i64 {
+        let kind = kinds[usize::from(place % 2 == 1)];
+        let wanted = Mark {
+            delivery_id: DeliveryId::of(Platform::TikTok, &format!("list-{place}")),
+            kind: kind.to_owned(),
+            received_at: at(place),
+            ..wish(&desk, 0)
+        };
+        let taken = desk.deliveries.take(&wanted, NOW, &desk.attempt()).await;
+        let Taken::Yes(mark) = taken.unwrap() else {
+            panic!("not taken");
+        };
+        match place {
+            0 | 1 => assert!(settle(&desk, &mark, DeliveryState::Applied, 7).await),
+            2 | 3 => assert!(settle(&desk, &mark, DeliveryState::Orphan, 7).await),
+            4 => {
+                let attempt = desk.attempt();
+                let gone = desk.deliveries.let_go(&mark, "busy", at(7), &attempt);
+                gone.await.unwrap();
+            }
+            _ => {}
+        }
+        ids.push(mark.delivery_id);
+    }
+    let list = async |states: &[DeliveryState], kind: &str, before: Option<&str>, limit| {
+        let ask = DeliveryAsk {
+            platforms: Platform::ALL,
+            states,
+            kind: Some(kind),
+            before,
+            limit,
+        };
+        desk.deliveries.newest(&ask).await.unwrap()
+    };
+    let places = |rows: &[Mark]| -> Vec<usize> {
+        let place = |mark: &Mark| ids.iter().position(|id| *id == mark.delivery_id);
+        rows.iter().filter_map(place).collect()
+    };
+    use DeliveryState::{Applied, Orphan, Processing};
+    for (states, kind, expected) in [
+        (&DeliveryState::ALL[..], "list.one", vec![4, 2, 0]),
+        (&DeliveryState::ALL[..], "list.two", vec![5, 3, 1]),
+        (&[Applied], "list.one", vec![0]),
+        (&[Orphan], "list.two", vec![3]),
+        (&[Processing], "list.one", vec![4]),
+    ] {
+        let page = list(states, kind, None, 10).await;
+        assert_eq!(places(&page.rows), expected, "{states:?} {kind}");
+    }
+    let busy = list(&[Processing], "list.one", None, 10)
+        .await
+        .rows
+        .remove(0);
+    assert_eq!(busy.fault.as_deref(), Some("busy"));
+    assert_eq!(busy.external_id.as_deref(), Some(desk.user.as_str()));
+    // Page by page.
+    let first = list(&DeliveryState::ALL, "list.one", None, 2).await;
+    assert_eq!(places(&first.rows), [4, 2]);
+    let next = list(&DeliveryState::ALL, "list.one", first.next.as_deref(), 2).await;
+    assert_eq!(places(&next.rows), [0]);
+    // A replay moves it to another list, at the same place in time.
+    let cleared = desk.deliveries.clear(&ids[0], at(8), &desk.attempt()).await;
+    assert!(cleared.unwrap());
+    let replayed = list(&[DeliveryState::Replay], "list.one", None, 10).await;
+    assert_eq!(places(&replayed.rows), [0]);
+    assert_eq!(list(&[Applied], "list.one", None, 10).await.rows, []);
+}
+
+#[tokio::test]
+async fn raw_bodies_are_found_by_account_and_deleted() {
+    let desk = Desk::new("raw-of");
+    let ids: Vec<DeliveryId> = (0..3)
+        .map(|place| DeliveryId::of(Platform::TikTok, &format!("raw-of-{place}")))
+        .collect();
+    for (place, id) in ids.iter().enumerate() {
+        let raw = RawBody {
+            delivery_id: id.clone(),
+            platform: Platform::TikTok,
+            body: Some("e30=".to_owned()),
+            object_key: None,
+            headers: Vec::new(),
+            received_at: NOW,
+            raw_of: (place < 2).then(|| desk.account.key()),
+        };
+        desk.deliveries.keep_raw(&raw).await.unwrap();
+    }
+    let mut found = desk.deliveries.raw_of(&desk.account.key()).await.unwrap();
+    found.sort();
+    let mut expected = ids[..2].to_vec();
+    expected.sort();
+    assert_eq!(found, expected);
+    for id in &found {
+        desk.deliveries.delete_raw(id).await.unwrap();
+    }
+    assert_eq!(
+        desk.deliveries.raw_of(&desk.account.key()).await.unwrap(),
+        []
+    );
+    assert!(desk.deliveries.raw(&ids[2], NOW).await.unwrap().is_some());
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use store::connections::{Confirmed, NewTokens};
 use store::flows::Grant;
 use store::{
-    Accounts, Connection, Connections, Deliveries, Events, Flow, Flows, MediaTable,
+    Accounts, AuditTable, Connection, Connections, Deliveries, Events, Flow, Flows, MediaTable,
     PendingRevocation, Platforms, Posts, Revocations, Sessions, Targets, Users,
 };
 use vault::Sealed;
@@ -41,6 +41,7 @@ pub(crate) struct Desk {
     pub(crate) targets: Targets,
     pub(crate) deliveries: Deliveries,
     pub(crate) events: Events,
+    pub(crate) audit: AuditTable,
     pub(crate) revocations: Revocations,
     pub(crate) platforms: Platforms,
     pub(crate) user: UserId,
@@ -72,6 +73,7 @@ impl Desk {
             targets: Targets::new(client.clone(), table("targets")),
             deliveries: Deliveries::new(client.clone(), table("deliveries")),
             events: Events::new(client.clone(), table("events")),
+            audit: AuditTable::new(client.clone(), table("audit")),
             revocations: Revocations::new(client.clone(), table("revocations")),
             platforms: Platforms::new(client.clone(), table("platforms")),
             user: user(&format!("user-{test}")),

@@ -28,6 +28,7 @@ async fn whole_items_over_the_limit_are_refused() {
         object_key: None,
         headers: Vec::new(),
         received_at: NOW,
+        raw_of: None,
     };
     too_large("a raw body", desk.deliveries.keep_raw(&raw(LIMIT)).await);
     let left = desk.deliveries.raw(&raw(0).delivery_id, NOW).await;

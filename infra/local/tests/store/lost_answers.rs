@@ -233,6 +233,9 @@ async fn delivering(loser: &Desk) {
         received_at: NOW,
         processed_at: None,
         tries: 0,
+        external_id: None,
+        account_key: None,
+        fault: None,
     };
     let attempt = loser.attempt();
     let take = async {

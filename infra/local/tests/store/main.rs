@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod census;
 #[cfg(test)]
 mod deliveries;

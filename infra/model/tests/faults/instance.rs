@@ -13,8 +13,8 @@ use posts::{Chooser, Composer, Fetcher, PublishQueue, Runner, RunnerSettings, Sw
 use publish_worker::PublishWorker;
 use refresh_worker::RefreshWorker;
 use store::{
-    Accounts, Connections, Deliveries, Events, Flows, MediaTable, Posts, Revocations, Sessions,
-    Targets, Users,
+    Accounts, Connections, Deliveries, Flows, MediaTable, Posts, Revocations, Sessions, Targets,
+    Users,
 };
 use sweeper::Sweeper;
 use token_refresh::TokenRefresh;
@@ -88,7 +88,7 @@ impl Instance {
         let limiter = wiring.limiter(env);
         let lease = env.seconds(&var::PUBLISH_LEASE_SECONDS);
         let targets = Targets::new(db(), table(&var::TABLE_TARGETS));
-        let events = Events::new(db(), table(&var::TABLE_EVENTS));
+        let events = wiring.events(env);
         let flows = Flows::new(db(), table(&var::TABLE_FLOWS));
         Self {
             refresh: RefreshWorker {
@@ -165,6 +165,7 @@ impl Instance {
                 entropy: entropy.clone(),
             },
             api: connections::Api {
+                trail: wiring.trail(env),
                 sessions: Sessions::new(db(), table(&var::TABLE_SESSIONS)),
                 users: Users::new(db(), table(&var::TABLE_USERS)),
                 chooser: Chooser {

@@ -9,6 +9,9 @@ mod ground;
 #[path = "../../../local/tests/store/accounts.rs"]
 mod accounts;
 #[cfg(test)]
+#[path = "../../../local/tests/store/audit.rs"]
+mod audit;
+#[cfg(test)]
 #[path = "../../../local/tests/store/deliveries.rs"]
 mod deliveries;
 #[cfg(test)]

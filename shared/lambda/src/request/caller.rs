@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::UserId;
+use domain::{Role, UserId, Who};
 use http::HeaderValue;
 
 use crate::problem::{Code, Problem};
@@ -46,6 +46,7 @@ impl Scope {
 /// other token is its `sub`, and that header gives it 403.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
+    subject: String,
     user: Option<UserId>,
     scopes: Vec<String>,
     service: bool,
@@ -59,6 +60,7 @@ impl Caller {
     ) -> Result<Self, Problem> {
         let scopes = scopes(claims, prefix);
         let service = scopes.iter().any(|scope| scope == Scope::Service.as_str());
+        let subject = claims.get("sub").cloned().unwrap_or_default();
         let user = match (service, header) {
             (true, None) => None,
             (true, Some(value)) => Some(user_of(value)?),
@@ -68,14 +70,14 @@ impl Caller {
                 ));
             }
             (false, None) => {
-                let subject = claims.get("sub").cloned().unwrap_or_default();
-                let user = UserId::try_from(subject);
+                let user = UserId::try_from(subject.clone());
                 Some(user.map_err(|_| {
                     Problem::forbidden("The token's subject is not a usable user id.")
                 })?)
             }
         };
         Ok(Self {
+            subject,
             user,
             scopes,
             service,
@@ -107,6 +109,28 @@ impl Caller {
         } else {
             Err(lacking(scope))
         }
+    }
+
+    /// Who acts, for the audit trail: the user, or the product's backend by its token's subject.
+    pub fn who(&self) -> Who {
+        let role = if self.service {
+            Role::Service
+        } else {
+            Role::User
+        };
+        Who::subject(role, &self.subject)
+    }
+
+    /// The operator who acts; 403 unless the token carries `admin`, and for every service token,
+    /// whatever else it carries: a product's backend is no operator.
+    pub fn operator(&self) -> Result<Who, Problem> {
+        self.require(Scope::Admin)?;
+        if self.service {
+            return Err(Problem::forbidden(
+                "A service token may not use the operator's routes.",
+            ));
+        }
+        Ok(Who::subject(Role::Operator, &self.subject))
     }
 
     /// 403 unless the token carries this very scope: for `POST /v1/sessions` and the admin routes.
@@ -200,6 +224,30 @@ mod tests {
                 "{sub} {scope} {header:?}"
             );
         }
+    }
+
+    #[test]
+    fn operators_are_no_services() {
+        for (scope, header, expected) in [
+            ("admin", None, Ok("op-1")),
+            ("admin connections", None, Ok("op-1")),
+            ("connections", None, Err(403)),
+            ("service", None, Err(403)),
+            ("service admin", None, Err(403)),
+            ("service admin", Some("u-1"), Err(403)),
+        ] {
+            let who = caller("op-1", scope, header, "").and_then(|caller| caller.operator());
+            let got = who.map(|who| {
+                assert_eq!(who.role, Role::Operator);
+                who.subject.unwrap_or_default()
+            });
+            let got = got.as_deref().map_err(|problem| problem.status());
+            assert_eq!(got, expected, "{scope}");
+        }
+        let service = caller("svc", "service", Some("u-1"), "").unwrap();
+        assert_eq!(service.who(), Who::subject(Role::Service, "svc"));
+        let user = caller("u-1", "posts", None, "").unwrap();
+        assert_eq!(user.who(), Who::subject(Role::User, "u-1"));
     }
 
     #[test]

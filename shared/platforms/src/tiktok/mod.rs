@@ -46,6 +46,7 @@ mod publish;
 mod settings;
 mod state;
 mod status;
+mod synthetic;
 mod token;
 mod upload;
 mod user;

@@ -25,5 +25,6 @@ mod server;
 mod simulation;
 mod states;
 mod support;
+mod synthetic;
 mod tokens;
 mod webhooks;

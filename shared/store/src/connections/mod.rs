@@ -138,8 +138,27 @@ pub struct DueConnection {
     pub platform: Platform,
     /// The version that is due.
     pub token_version: u64,
-    /// Since when.
+    /// When it is due.
     pub due_at: Timestamp,
+}
+
+impl DueConnection {
+    /// Its place among all that are due.
+    pub fn place(&self) -> DuePlace {
+        DuePlace {
+            due_at: self.due_at,
+            connection_id: self.connection_id.clone(),
+        }
+    }
+}
+
+/// A place in the due index over all its shards.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DuePlace {
+    /// When it is due.
+    pub due_at: Timestamp,
+    /// Which, of those that are due in the same millisecond.
+    pub connection_id: ConnectionId,
 }
 
 /// The table of connections.
@@ -192,6 +211,32 @@ impl Connections {
         wanted: impl Fn(&DueConnection) -> bool,
     ) -> Result<Vec<DueConnection>, StoreError> {
         self.0.due_rows(shard, now, limit, wanted).await
+    }
+
+    /// Connections whose tokens would end without a refresh by `until`, the first due first, from
+    /// after `after`, at most `limit`; with where to go on. Every connection that ends by itself is in
+    /// the due index before it does, so that is what is listed: rows due by `until`.
+    pub async fn ending(
+        &self,
+        until: Timestamp,
+        after: Option<&DuePlace>,
+        limit: usize,
+        keep: impl Fn(&DueConnection) -> bool,
+    ) -> Result<(Vec<DueConnection>, Option<DuePlace>), StoreError> {
+        let shards = (0..crate::due::SHARDS).map(crate::due::shard_name);
+        let mut found = Vec::new();
+        for shard in shards {
+            let wanted =
+                |row: &DueConnection| keep(row) && after.is_none_or(|after| row.place() > *after);
+            let from = after.map(|after| after.due_at);
+            let rows = self.0.due_between(&shard, from, until, limit + 1, wanted);
+            found.extend(rows.await?);
+        }
+        found.sort_by_key(DueConnection::place);
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(DueConnection::place);
+        Ok((found, next))
     }
 
     /// Notes that a worker used it, and when it is due now that it is in use.

@@ -1,0 +1,54 @@
+//! How the deployment fares: queues, dead letters, breakers.
+
+use domain::Platform;
+use http::StatusCode;
+use lambda::{Answer, Problem, responses};
+use serde::Serialize;
+
+use crate::breakers::BreakerView;
+use crate::queues::{Depth, Queue};
+use crate::{Admin, Ask};
+
+/// SQS's own approximate counts.
+#[derive(Serialize)]
+struct QueueView {
+    name: Queue,
+    waiting: u64,
+    in_flight: u64,
+    delayed: u64,
+    dead_letters: u64,
+}
+
+#[derive(Serialize)]
+struct Health {
+    queues: Vec<QueueView>,
+    breakers: Vec<BreakerView>,
+}
+
+impl Admin {
+    pub(crate) async fn health(&self, ask: &Ask<'_>) -> Answer {
+        let mut health = Health {
+            queues: Vec::new(),
+            breakers: Vec::new(),
+        };
+        for queue in Queue::ALL {
+            let depth = match self.queues.source(queue) {
+                Some(url) => self.depth(url).await?,
+                None => Depth::default(),
+            };
+            health.queues.push(QueueView {
+                name: queue,
+                waiting: depth.waiting,
+                in_flight: depth.in_flight,
+                delayed: depth.delayed,
+                dead_letters: self.depth(self.queues.dead(queue)).await?.whole(),
+            });
+        }
+        for platform in Platform::ALL {
+            let breaker = self.platforms.breaker(*platform).await;
+            let breaker = breaker.map_err(Problem::unavailable)?;
+            health.breakers.push(BreakerView::of(&breaker, ask.now));
+        }
+        Ok(responses::json(StatusCode::OK, &health))
+    }
+}

@@ -1,0 +1,122 @@
+//! Queries of lists: filters, cursors, limits.
+
+use std::str::FromStr;
+
+use lambda::{Problem, Query};
+
+pub(crate) const USUAL: usize = 50;
+pub(crate) const MOST: usize = 100;
+const CURSOR: &str = "Give the next_cursor of an earlier answer.";
+
+/// Parameters that a route does not know are 400: a mistyped one would change nothing and say nothing.
+pub(crate) fn only(query: &Query, known: &[&str]) -> Result<(), Problem> {
+    let unknown = query
+        .pairs()
+        .iter()
+        .find(|(name, _)| !known.contains(&name.as_str()));
+    match unknown {
+        Some((name, _)) => Err(Problem::bad_request(
+            name,
+            "unknown",
+            "There is no such parameter.",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A parameter, read.
+pub(crate) fn parameter<T: FromStr>(
+    query: &Query,
+    name: &str,
+    sentence: &str,
+) -> Result<Option<T>, Problem> {
+    read(query, name, sentence, |text| text.parse().ok())
+}
+
+/// A parameter, read in a way of its own.
+pub(crate) fn read<T>(
+    query: &Query,
+    name: &str,
+    sentence: &str,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, Problem> {
+    let Some(text) = query.get(name) else {
+        return Ok(None);
+    };
+    let malformed = || Problem::bad_request(name, "malformed", sentence);
+    read(text).map(Some).ok_or_else(malformed)
+}
+
+/// How many are wanted.
+pub(crate) fn limit(query: &Query) -> Result<usize, Problem> {
+    let sentence = "Give a number from 1 to 100.";
+    let limit = read(query, "limit", sentence, |text| {
+        text.parse().ok().filter(|limit| (1..=MOST).contains(limit))
+    })?;
+    Ok(limit.unwrap_or(USUAL))
+}
+
+/// A place in a list, as `store` has it: `<milliseconds>#<id>`.
+pub(crate) fn cursor(query: &Query) -> Result<Option<String>, Problem> {
+    read(query, "cursor", CURSOR, |text| {
+        let (millis, id) = split(text)?;
+        Some(format!("{millis}#{id}"))
+    })
+}
+
+/// A place as callers see it: with a full stop, which no address takes for anything else.
+pub(crate) fn shown(place: Option<String>) -> Option<String> {
+    place.map(|place| place.replacen('#', ".", 1))
+}
+
+/// The two halves of a cursor, if it is one.
+pub(crate) fn split(text: &str) -> Option<(&str, &str)> {
+    let (millis, id) = text.split_once('.')?;
+    let number = (1..=16).contains(&millis.len()) && millis.bytes().all(|b| b.is_ascii_digit());
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let named = (1..=64).contains(&id.len()) && id.bytes().all(plain);
+    (number && named).then_some((millis, id))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use lambda::Request;
+
+    use super::*;
+
+    fn query(text: &str) -> Query {
+        let request = Request::builder(Method::GET, &format!("/x{text}")).build();
+        request.query().unwrap()
+    }
+
+    #[test]
+    fn cursors_come_back_as_they_went() {
+        let place = "1767225600000#dlv_00000000000000000000000000".to_owned();
+        let seen = shown(Some(place.clone())).unwrap();
+        assert_eq!(seen, "1767225600000.dlv_00000000000000000000000000");
+        let back = cursor(&query(&format!("?cursor={seen}"))).unwrap();
+        assert_eq!(back, Some(place));
+        assert_eq!(cursor(&query("")).unwrap(), None);
+        for bad in ["x", "1.", ".a", "1.a%23b", "a.b", "99999999999999999.a"] {
+            let refused = cursor(&query(&format!("?cursor={bad}")));
+            assert_eq!(refused.unwrap_err().status(), 400, "{bad}");
+        }
+    }
+
+    #[test]
+    fn limits_and_names_are_checked() {
+        for (text, expected) in [
+            ("", Some(USUAL)),
+            ("?limit=1", Some(1)),
+            ("?limit=100", Some(100)),
+            ("?limit=0", None),
+            ("?limit=101", None),
+            ("?limit=ten", None),
+        ] {
+            assert_eq!(limit(&query(text)).ok(), expected, "{text}");
+        }
+        assert!(only(&query("?a=1"), &["a"]).is_ok());
+        assert_eq!(only(&query("?b=1"), &["a"]).unwrap_err().status(), 400);
+    }
+}
