@@ -38,6 +38,9 @@ pub enum EventKind {
     /// It cannot be known whether a target was published: the product decides.
     #[serde(rename = "post.outcome_unknown")]
     PostOutcomeUnknown,
+    /// Statistics of a connection were read.
+    #[serde(rename = "stats.updated")]
+    StatsUpdated,
 }
 
 impl EventKind {
@@ -54,6 +57,7 @@ impl EventKind {
             Self::PostInbox => "post.inbox",
             Self::PostFailed => "post.failed",
             Self::PostOutcomeUnknown => "post.outcome_unknown",
+            Self::StatsUpdated => "stats.updated",
         }
     }
 }

@@ -13,6 +13,7 @@ mod media;
 mod platform;
 mod post;
 mod secret;
+mod statistics;
 mod timestamp;
 mod token;
 mod webhook;
@@ -24,12 +25,15 @@ pub use event::{Event, EventKind};
 pub use fault::{Actor, Fault, FaultKind, Retry};
 pub use id::{
     AttemptId, ConnectionId, DeliveryId, EventId, FlowId, Holder, InvalidId, MediaId, PostId,
-    TargetId, UserId,
+    SyncId, TargetId, UserId,
 };
 pub use media::{MediaKind, MediaStatus};
 pub use platform::{Platform, UnknownPlatform};
 pub use post::{Mode, PostOptions, PublishedPost, TargetStatus};
 pub use secret::{MaskedUrl, Secret};
+pub use statistics::{
+    Figures, MediaFigures, MediaTotals, Money, OwnFigure, Snapshot, SyncKind,
+};
 pub use timestamp::{Seconds, Timestamp};
 pub use token::{TokenBundle, missing_scopes};
 pub use webhook::{Delivery, PublishNews, ReceivedWebhook, WebhookEffect, WebhookMessage};
