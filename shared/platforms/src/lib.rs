@@ -11,6 +11,7 @@ mod call;
 mod publish;
 mod rate;
 mod refresh;
+mod statistics;
 mod webhook;
 
 pub mod tiktok;
@@ -25,6 +26,10 @@ pub use call::{Answer, Call, Repeat};
 pub use publish::{Action, Finish, Job, MediaInfo, PostDraft, Publish, State, Upload, Violation};
 pub use rate::RateHeaders;
 pub use refresh::{Refresh, RefreshPolicy, Revoke};
+pub use statistics::{
+    CallLimit, Extent, NextCall, PartOff, Reading, Statistics, StatisticsBudget, StatisticsReading,
+    Wanted,
+};
 pub use webhook::{Handshake, Unverified, Verified, Webhook};
 
 /// How accounts of this platform are connected; `None` where there is no OAuth login.
@@ -57,6 +62,13 @@ pub fn publish(platform: Platform) -> Option<&'static dyn Publish> {
 
 /// How its webhooks are checked and read; `None` where it sends none.
 pub fn webhook(platform: Platform) -> Option<&'static dyn Webhook> {
+    match platform {
+        Platform::TikTok => Some(&tiktok::TikTok),
+    }
+}
+
+/// How its statistics are read; `None` where there are none.
+pub fn statistics(platform: Platform) -> Option<&'static dyn Statistics> {
     match platform {
         Platform::TikTok => Some(&tiktok::TikTok),
     }

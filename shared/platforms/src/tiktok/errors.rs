@@ -18,6 +18,8 @@ pub(super) enum Place {
     Revoke,
     /// User info.
     Identify,
+    /// Counts and videos.
+    Statistics,
     /// The start of a publish.
     Init,
     /// A chunk sent to the upload address, which answers by status alone.
@@ -74,7 +76,12 @@ const OAUTH: &[Place] = &[
     Place::Revoke,
 ];
 const RENEW: &[Place] = &[Place::Refresh, Place::Revoke];
-const API: &[Place] = &[Place::Identify, Place::Init, Place::Status];
+const API: &[Place] = &[
+    Place::Identify,
+    Place::Statistics,
+    Place::Init,
+    Place::Status,
+];
 const INIT: &[Place] = &[Place::Init];
 const UPLOAD: &[Place] = &[Place::Upload];
 const ENDING: &[Place] = &[Place::Init, Place::Status, Place::Outcome];

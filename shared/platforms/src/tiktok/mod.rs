@@ -19,6 +19,7 @@ mod errors;
 mod init;
 mod publish;
 mod state;
+mod statistics;
 mod status;
 mod token;
 mod upload;

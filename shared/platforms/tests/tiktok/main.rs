@@ -16,6 +16,7 @@ mod posts;
 mod reading;
 mod server;
 mod simulation;
+mod statistics;
 mod support;
 mod tokens;
 mod webhooks;
