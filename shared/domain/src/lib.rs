@@ -32,7 +32,7 @@ pub use platform::{Platform, UnknownPlatform};
 pub use post::{Mode, PostOptions, PublishedPost, TargetStatus};
 pub use secret::{MaskedUrl, Secret};
 pub use statistics::{
-    Figures, MediaFigures, MediaTotals, Money, OwnFigure, Snapshot, SyncKind,
+    Day, Figures, InvalidDay, MediaFigures, MediaTotals, Money, OwnFigure, Snapshot, SyncKind,
 };
 pub use timestamp::{Seconds, Timestamp};
 pub use token::{TokenBundle, missing_scopes};

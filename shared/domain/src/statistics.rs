@@ -177,6 +177,74 @@ pub struct Snapshot {
     pub media: Option<MediaTotals>,
 }
 
+/// A day of the calendar, in whatever time zone its maker counts days: `2026-11-20`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Day(String);
+
+impl Day {
+    /// The whole day, `2026-11-20`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its month, `2026-11`.
+    pub fn month(&self) -> &str {
+        self.0.get(..7).unwrap_or_default()
+    }
+
+    /// Its place in the month, `20`.
+    pub fn of_month(&self) -> &str {
+        self.0.get(8..).unwrap_or_default()
+    }
+}
+
+impl TryFrom<String> for Day {
+    type Error = InvalidDay;
+
+    fn try_from(text: String) -> Result<Self, InvalidDay> {
+        let number = |range: std::ops::Range<usize>| {
+            let digits = text.get(range)?;
+            let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| digits.parse::<u16>().ok())?
+        };
+        let dashes = text.len() == 10 && text.get(4..5) == Some("-") && text.get(7..8) == Some("-");
+        let fits = number(0..4).is_some()
+            && number(5..7).is_some_and(|month| (1..=12).contains(&month))
+            && number(8..10).is_some_and(|day| (1..=31).contains(&day));
+        if dashes && fits {
+            Ok(Self(text))
+        } else {
+            Err(InvalidDay)
+        }
+    }
+}
+
+impl std::str::FromStr for Day {
+    type Err = InvalidDay;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDay> {
+        text.to_owned().try_into()
+    }
+}
+
+impl From<Day> for String {
+    fn from(day: Day) -> String {
+        day.0
+    }
+}
+
+impl std::fmt::Display for Day {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that is no day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a day of the form 2026-11-20")]
+pub struct InvalidDay;
+
 /// Why a sync ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -267,6 +335,23 @@ mod tests {
         assert!(text.starts_with(r#"{"followers":9007199254740993,"earnings":"#));
         assert_eq!(known.own.len(), 2);
         assert_eq!(serde_json::from_str::<Figures>(&text).unwrap(), known);
+    }
+
+    #[test]
+    fn days_are_written_in_one_way() {
+        let day: Day = "2026-11-09".parse().unwrap();
+        assert_eq!((day.month(), day.of_month()), ("2026-11", "09"));
+        for bad in [
+            "2026-13-01",
+            "2026-1-01",
+            "2026-11-00",
+            "2026-11-32",
+            "20261109",
+            "+026-11-09",
+            "é026-11-0",
+        ] {
+            assert_eq!(bad.parse::<Day>(), Err(InvalidDay), "{bad}");
+        }
     }
 
     #[test]

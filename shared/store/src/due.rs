@@ -37,6 +37,21 @@ pub fn shard_name(shard: u32) -> String {
     format!("s{shard}")
 }
 
+/// A due index and the attributes that are its key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DueIndex {
+    pub(crate) name: &'static str,
+    pub(crate) shard: &'static str,
+    pub(crate) at: &'static str,
+}
+
+/// The usual one.
+const DUE: DueIndex = DueIndex {
+    name: "due",
+    shard: "due_shard",
+    at: "due_at",
+};
+
 impl Table {
     /// The rows of one shard that are due at `now` and that `keep` wants, the most overdue first, at
     /// most `limit`. An index lags by some milliseconds: who acts on a row does so under a condition
@@ -49,11 +64,23 @@ impl Table {
         limit: i32,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, StoreError> {
+        self.due_rows_in(DUE, shard, now, limit, keep).await
+    }
+
+    /// The same of another due index.
+    pub(crate) async fn due_rows_in<T: DeserializeOwned>(
+        &self,
+        index: DueIndex,
+        shard: &str,
+        now: Timestamp,
+        limit: i32,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, StoreError> {
         let wanted = usize::try_from(limit).unwrap_or(0);
         let mut rows = Vec::new();
         let mut from = None;
         loop {
-            let (items, next) = self.due_page(shard, now, limit, from).await?;
+            let (items, next) = self.due_page(index, shard, now, limit, from).await?;
             let read = items
                 .into_iter()
                 .filter_map(|item| item::read(&self.name, item).ok());
@@ -74,12 +101,13 @@ impl Table {
         limit: i32,
         keys: &[&str],
     ) -> Result<Vec<DueKey>, StoreError> {
-        let (items, _) = self.due_page(shard, now, limit, None).await?;
+        let (items, _) = self.due_page(DUE, shard, now, limit, None).await?;
         Ok(items.iter().map(|item| due_key(item, keys)).collect())
     }
 
     async fn due_page(
         &self,
+        index: DueIndex,
         shard: &str,
         now: Timestamp,
         limit: i32,
@@ -89,8 +117,10 @@ impl Table {
             .client
             .query()
             .table_name(&self.name)
-            .index_name("due")
-            .key_condition_expression("due_shard = :shard AND due_at <= :now")
+            .index_name(index.name)
+            .key_condition_expression("#shard = :shard AND #at <= :now")
+            .expression_attribute_names("#shard", index.shard)
+            .expression_attribute_names("#at", index.at)
             .expression_attribute_values(":shard", AttributeValue::S(shard.to_owned()))
             .expression_attribute_values(":now", AttributeValue::N(now.millis().to_string()))
             .limit(limit)

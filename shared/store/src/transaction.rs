@@ -2,7 +2,8 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem, Update,
 };
 use domain::AttemptId;
 
@@ -52,6 +53,12 @@ impl Transaction {
     pub(crate) fn delete(mut self, delete: Delete) -> Self {
         self.writes
             .push(TransactWriteItem::builder().delete(delete).build());
+        self
+    }
+
+    pub(crate) fn check(mut self, check: ConditionCheck) -> Self {
+        self.writes
+            .push(TransactWriteItem::builder().condition_check(check).build());
         self
     }
 
