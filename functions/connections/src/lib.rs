@@ -1,12 +1,14 @@
-//! `POST /v1/sessions`, and a user's connections: list, get, status, disconnect.
+//! `POST /v1/sessions`, and a user's connections: list, get, status, disconnect, syncs of statistics.
 
 mod connection;
 mod list;
 mod session;
+mod sync;
 mod view;
 
 use lambda::{Answer, Code, Problem, Request};
 use platforms::Apps;
+use statistics::Asker;
 use store::{Sessions, Users};
 use tokens::Tokens;
 
@@ -18,6 +20,8 @@ pub struct Api {
     pub users: Users,
     /// Connections and their end.
     pub tokens: Tokens,
+    /// Syncs of statistics.
+    pub asker: Asker,
     /// What stands before scope names.
     pub scope_prefix: String,
     /// Where this deployment is reached, if that is configured.
@@ -35,6 +39,9 @@ impl Api {
             "GET /v1/connections/{connection_id}" => self.get(&request).await,
             "GET /v1/connections/{connection_id}/status" => self.status(&request).await,
             "DELETE /v1/connections/{connection_id}" => self.disconnect(apps, &request).await,
+            "POST /v1/connections/{connection_id}/sync" => self.sync_one(&request).await,
+            "POST /v1/sync" => self.sync_many(&request).await,
+            "GET /v1/syncs/{sync_id}" => self.sync_state(&request).await,
             _ => Err(Problem::new(Code::NotFound)),
         }
     }

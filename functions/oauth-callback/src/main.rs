@@ -15,6 +15,7 @@ fn main() -> ExitCode {
             sessions: Sessions::new(wiring.dynamodb(), env.text(&var::TABLE_SESSIONS)),
             flows: Flows::new(wiring.dynamodb(), env.text(&var::TABLE_FLOWS)),
             tokens: wiring.tokens(&env)?,
+            insights: wiring.insights(&env),
             product: env.text(&var::PRODUCT_NAME),
             flow_life: env.seconds(&var::FLOW_SECONDS),
         };

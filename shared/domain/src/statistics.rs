@@ -182,6 +182,13 @@ pub struct Snapshot {
 #[serde(try_from = "String", into = "String")]
 pub struct Day(String);
 
+/// The first day of 1970.
+impl Default for Day {
+    fn default() -> Self {
+        Self("1970-01-01".to_owned())
+    }
+}
+
 impl Day {
     /// The whole day, `2026-11-20`.
     pub fn as_str(&self) -> &str {

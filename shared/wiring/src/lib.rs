@@ -8,6 +8,7 @@ use domain::{Clock, Entropy};
 use lambda::variables as var;
 use lambda::{Aws, CachedSecret, Env, OsEntropy, SecretError, SecretsManager, SystemClock};
 use platforms::Apps;
+use statistics::{Calendar, InsightsQueue, Settings};
 use store::{Accounts, Connections, Events, Flows, Platforms, Revocations};
 use tokens::{Parts, Timing, Tokens};
 use transport::{HostOverrides, Limits, Transport};
@@ -101,6 +102,23 @@ impl Wiring {
                     .max(Duration::from_millis(1)),
             },
         }))
+    }
+
+    /// What the deployment chose of its statistics.
+    pub fn statistics(&self, env: &Env) -> Option<Settings> {
+        let calendar = env.parse(&var::STATISTICS_TIME_ZONE, Calendar::of);
+        let caps = env.parse(&var::STATISTICS_DAILY_CAPS, statistics::caps);
+        Some(Settings {
+            calendar: calendar?,
+            off: statistics::platforms_of(&env.list(&var::STATISTICS_OFF)),
+            caps: caps.unwrap_or_default(),
+            lease: env.seconds(&var::STATISTICS_LEASE_SECONDS),
+        })
+    }
+
+    /// The queue of statistics syncs.
+    pub fn insights(&self, env: &Env) -> InsightsQueue {
+        InsightsQueue::new(self.sqs(), env.text(&var::QUEUE_INSIGHTS))
     }
 
     /// Where the operator's apps on the platforms are read from. Load them once the environment is

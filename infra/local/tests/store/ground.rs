@@ -249,6 +249,7 @@ impl Desk {
             refresh_expires_at: Some(at(86_400)),
             due_at: Some(at(3_600)),
             issued_at: NOW,
+            stats_due_at: Some(at(300)),
             now,
         };
         let event = Event {
