@@ -15,8 +15,9 @@ use serde_json::json;
 use store::connections::{Confirmed, NewTokens};
 use store::flows::Grant;
 use store::{
-    Accounts, Connection, Connections, Deliveries, Events, Flow, Flows, MediaTable,
-    PendingRevocation, Platforms, Posts, Revocations, Sessions, Targets, Users,
+    Accounts, Connection, Connections, Deliveries, Events, FiguresTable, Flow, Flows, MediaTable,
+    PendingRevocation, Platforms, Posts, Revocations, Sessions, Snapshots, SyncLogs, Targets,
+    Users,
 };
 use vault::Sealed;
 
@@ -88,6 +89,9 @@ pub(crate) struct Desk {
     pub(crate) events: Events,
     pub(crate) revocations: Revocations,
     pub(crate) platforms: Platforms,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) figures: FiguresTable,
+    pub(crate) logs: SyncLogs,
     pub(crate) user: UserId,
     pub(crate) account: Account,
     pub(crate) entropy: SeededEntropy,
@@ -120,6 +124,9 @@ impl Desk {
             events: Events::new(client.clone(), table("events")),
             revocations: Revocations::new(client.clone(), table("revocations")),
             platforms: Platforms::new(client.clone(), table("platforms")),
+            snapshots: Snapshots::new(client.clone(), table("snapshots")),
+            figures: FiguresTable::new(client.clone(), table("figures")),
+            logs: SyncLogs::new(client.clone(), table("SyncLogs")),
             user: user(&format!("user-{test}")),
             account: account(&format!("account-{test}")),
             entropy: SeededEntropy::new(seed),

@@ -25,4 +25,6 @@ mod sealed;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod statistics;
+#[cfg(test)]
 mod targets;
