@@ -20,6 +20,10 @@ mod requests;
 #[cfg(test)]
 mod sealed;
 #[cfg(test)]
+mod statistics;
+#[cfg(test)]
+mod sync_faults;
+#[cfg(test)]
 mod webhook;
 #[cfg(test)]
 mod world;

@@ -24,8 +24,9 @@ const BY_LAMBDA: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_is_allowed_is_needed() {
-    let world = World::new().await;
+    let world = World::with(|options| options.parameter("StatisticsOff", "")).await;
     posting(&world).await;
+    syncing(&world).await;
     webhooks(&world).await;
     refreshing(&world).await;
     ending(&world).await;
@@ -79,6 +80,53 @@ async fn posting(world: &World) {
     world.settings(json!({ "webhooks_paused": false })).await;
     world.until_target(post, "published").await;
     ask(&world.user, Method::GET, "/v1/posts", None, 200).await;
+}
+
+// ---- statistics: by the clock, on demand, after news, and once more after they failed
+
+async fn syncing(world: &World) {
+    until_connection(world, USER, "the first sync", |row| {
+        number(row, "stats_ended_at") > 0
+    })
+    .await;
+    world
+        .set_connection(USER, &[("stats_due_at", 1), ("stats_read_at", 1)])
+        .await;
+    world.stack.fire("insights").await.unwrap();
+    until_connection(world, USER, "the daily sync", |row| {
+        number(row, "stats_read_at") > 1
+    })
+    .await;
+    world
+        .fault(json!({ "endpoint": "user_info", "error": "internal_error" }))
+        .await;
+    let api = world.backend.clone().on_behalf_of(USER);
+    let asked = ask(&api, Method::POST, "/v1/sync", Some(json!({})), 202).await;
+    until_connection(world, USER, "the failed sync", |row| {
+        row.contains_key("stats_fault")
+    })
+    .await;
+    let path = format!("/v1/syncs/{}", asked["id"].as_str().unwrap());
+    ask(&api, Method::GET, &path, None, 200).await;
+    world.stack.fire("insights").await.unwrap();
+    until_connection(world, USER, "the repair", |row| {
+        !row.contains_key("stats_fault")
+    })
+    .await;
+    let publish = world.publishes().await.remove(0);
+    let content = json!({
+        "publish_id": publish["publish_id"], "publish_type": "DIRECT_PUBLISH",
+        "post_id": "7600000000000000001",
+    });
+    let state = world.control(Method::GET, "/state", json!({})).await;
+    let grant = &state["grants"][0];
+    let creator = grant["user"].as_str().or(grant["username"].as_str());
+    let news = json!({
+        "client_key": CLIENT_KEY, "event": "post.publish.publicly_available",
+        "user": creator, "content": content,
+    });
+    world.control(Method::POST, "/webhooks/send", news).await;
+    called(world, "webhook-worker", "sqs:SendMessage", "InsightsQueue").await;
 }
 
 // ---- deliveries of every size and meaning
@@ -195,6 +243,11 @@ async fn refreshing(world: &World) {
         for trouble in [CutOff, Overtaken, DeadGrant, AppRefused] {
             let user = format!("{function}-{trouble:?}");
             world.connect(&user).await;
+            // Its own first sync would meet what is scripted.
+            until_connection(world, &user, "the first sync", |row| {
+                number(row, "stats_ended_at") > 0
+            })
+            .await;
             script(world, function, trouble).await;
             tokio::join!(
                 set_off(world, function, &user),
@@ -252,6 +305,12 @@ async fn set_off(world: &World, function: &str, user: &str) {
                 "targets": [{ "connection_id": connection, "options": direct() }],
             });
             ask(&api, Method::POST, "/v1/posts", Some(post), 201).await;
+        }
+        "insights-worker" => {
+            world
+                .fault(json!({ "endpoint": "user_info", "error": "access_token_invalid" }))
+                .await;
+            ask(&api, Method::POST, "/v1/sync", Some(json!({})), 202).await;
         }
         _ => {
             world.set_connection(user, &[("expires_at", 1)]).await;

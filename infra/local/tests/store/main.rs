@@ -27,4 +27,6 @@ mod sessions;
 #[cfg(test)]
 mod statistics;
 #[cfg(test)]
+mod sync_logs;
+#[cfg(test)]
 mod targets;
