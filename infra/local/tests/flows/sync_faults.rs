@@ -2,13 +2,13 @@
 
 use local::{Fault, Rule, eventually};
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::statistics::{
     connected, figures, film, followers, followers_of_the_day, named, now_millis, sync, syncs,
     told, until_synced, world,
 };
-use crate::world::{SOON, USER, World, number, text};
+use crate::world::{SOON, USER, World, number};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trouble_of_the_platform_costs_no_reading_that_stands() {

@@ -1,15 +1,12 @@
 //! Days, latest figures and sync logs: what was read later stays, what is missing stays missing, a
 //! sync is run once, and a dashboard is few reads.
 
-use std::collections::BTreeMap;
-
 use domain::{
     ConnectionId, ConnectionStatus, Day, EventKind, Fault, FaultKind, Figures, MediaFigures,
-    MediaTotals, OwnFigure, Platform, Snapshot, SyncId, SyncKind, UserId,
+    MediaTotals, OwnFigure, Platform, Snapshot, UserId,
 };
 use store::connections::{DueStatistics, Ended, StatisticsEnd};
-use store::sync_logs::{Asked, SyncEnd, SyncRequest, SyncState, SyncTake, SyncTaken};
-use store::{Connection, StoreError, SyncLog, Transacted, Transaction};
+use store::{Connection, Transacted, Transaction};
 
 use crate::accounts::end_by;
 use crate::ground::{Desk, NOW, at, stack, user};
@@ -158,9 +155,8 @@ async fn a_dashboard_of_eight_connections_and_ninety_days_is_three_queries() {
     let days: usize = months.iter().map(|month| month.days.len()).sum();
     assert_eq!(days, 40);
     // The first and last months hold whole months; other months are left out.
-    let narrow = desk
-        .snapshots
-        .months(&desk.user, &day("2026-09-30"), &day("2026-10-01"));
+    let (first, last) = (day("2026-09-30"), day("2026-10-01"));
+    let narrow = desk.snapshots.months(&desk.user, &first, &last);
     let narrow = narrow.await.unwrap();
     assert_eq!(narrow.len(), 16);
     assert!(narrow.iter().all(|month| month.month != "2026-11"));
@@ -249,13 +245,11 @@ async fn a_connection_is_due_until_it_was_read_and_ends_with_its_due_time() {
         (Platform::TikTok, ConnectionStatus::Active)
     );
     // Two runs at once: who moves the row acts on it.
-    let moved = desk
-        .connections
-        .move_statistics(&row, at(3_900), &desk.attempt());
+    let attempt = desk.attempt();
+    let moved = desk.connections.move_statistics(&row, at(3_900), &attempt);
     assert!(moved.await.unwrap());
-    let moved = desk
-        .connections
-        .move_statistics(&row, at(3_900), &desk.attempt());
+    let attempt = desk.attempt();
+    let moved = desk.connections.move_statistics(&row, at(3_900), &attempt);
     assert!(!moved.await.unwrap());
     assert_eq!(due(3_899).await, []);
 
@@ -264,9 +258,8 @@ async fn a_connection_is_due_until_it_was_read_and_ends_with_its_due_time() {
     let (user, id) = (&desk.user, &connected.connection_id);
     for _ in 0..2 {
         // The second one ended no later: it is noted once.
-        let noted = desk
-            .connections
-            .sync_failed(user, id, &failed, &desk.attempt());
+        let attempt = desk.attempt();
+        let noted = desk.connections.sync_failed(user, id, &failed, &attempt);
         noted.await.unwrap();
     }
     let row = desk.connection(user).await;
@@ -302,10 +295,10 @@ async fn a_connection_is_due_until_it_was_read_and_ends_with_its_due_time() {
         synced(&desk, &end(Some(600), 601, None)).await,
         Transacted::Refused(0)
     );
-    let failed = end(None, 700, Some(&Fault::new(FaultKind::PlatformDown)));
-    let noted = desk
-        .connections
-        .sync_failed(user, id, &failed, &desk.attempt());
+    let fault = Fault::new(FaultKind::PlatformDown);
+    let failed = end(None, 700, Some(&fault));
+    let attempt = desk.attempt();
+    let noted = desk.connections.sync_failed(user, id, &failed, &attempt);
     noted.await.unwrap();
     assert_eq!(
         desk.connection(user).await,
@@ -323,10 +316,10 @@ async fn a_connection_is_due_until_it_was_read_and_ends_with_its_due_time() {
 async fn a_platforms_statistics_cost_no_more_than_its_cap_in_a_day() {
     let desk = Desk::new("cap");
     let spend = async |on: &str, micros, cap| {
-        let attempt = desk.attempt();
+        let (attempt, on) = (desk.attempt(), day(on));
         let spent = desk
             .platforms
-            .spend(Platform::TikTok, &day(on), micros, cap, &attempt);
+            .spend(Platform::TikTok, &on, micros, cap, &attempt);
         spent.await.unwrap()
     };
     assert!(spend("2026-11-20", 400, 1_000).await);
