@@ -113,7 +113,9 @@ async fn syncing(world: &World) {
         !row.contains_key("stats_fault")
     })
     .await;
-    let publish = world.publishes().await.remove(0);
+    let mut publishes = world.publishes().await;
+    publishes.retain(|one| one["status"] == "PUBLISH_COMPLETE");
+    let publish = publishes.remove(0);
     let content = json!({
         "publish_id": publish["publish_id"], "publish_type": "DIRECT_PUBLISH",
         "post_id": "7600000000000000001",

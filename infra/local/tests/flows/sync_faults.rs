@@ -220,7 +220,7 @@ async fn a_worker_that_dies_anywhere_leaves_one_reading() {
         .unwrap();
         assert_eq!(killed.fired(), 1, "{what}");
         assert_eq!(syncs(&world).await, [named("first", "done")], "{what}");
-        assert_eq!(followers_of_the_day(&world).await, 1_203, "{what}");
+        assert_eq!(followers_of_the_day(&world).await, 48_210, "{what}");
         let (latest, media) = figures(&world).await;
         assert_eq!((latest.len(), media.len()), (1, 1), "{what}");
         assert_eq!(told(&world).await, 1, "{what}");
