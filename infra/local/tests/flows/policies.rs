@@ -113,11 +113,10 @@ async fn syncing(world: &World) {
         !row.contains_key("stats_fault")
     })
     .await;
-    let mut publishes = world.publishes().await;
-    publishes.retain(|one| one["status"] == "PUBLISH_COMPLETE");
-    let publish = publishes.remove(0);
+    let target = world.items("targets").await.remove(0);
+    let publish_id = text(&target, "publish_key").replace("tiktok#", "");
     let content = json!({
-        "publish_id": publish["publish_id"], "publish_type": "DIRECT_PUBLISH",
+        "publish_id": publish_id, "publish_type": "DIRECT_PUBLISH",
         "post_id": "7600000000000000001",
     });
     let state = world.control(Method::GET, "/state", json!({})).await;
