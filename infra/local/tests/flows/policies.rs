@@ -89,6 +89,8 @@ async fn syncing(world: &World) {
         number(row, "stats_ended_at") > 0
     })
     .await;
+    let video = json!({ "user": "joris.bikes", "view_count": 1 });
+    world.control(Method::POST, "/videos", video).await;
     world
         .set_connection(USER, &[("stats_due_at", 1), ("stats_read_at", 1)])
         .await;
