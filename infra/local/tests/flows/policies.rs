@@ -210,8 +210,13 @@ async fn news_that_wakes_a_target(world: &World) {
 // ---- refreshes by every function that makes them, in every kind of trouble
 
 /// Who refreshes: the queue's worker, a publish whose token is refused, a disconnect whose access
-/// token has died.
-const REFRESHERS: [&str; 3] = ["refresh-worker", "publish-worker", "connections"];
+/// token has died, a sync whose token is refused.
+const REFRESHERS: [&str; 4] = [
+    "refresh-worker",
+    "publish-worker",
+    "connections",
+    "insights-worker",
+];
 
 /// What befalls a refresh.
 #[derive(Clone, Copy, Debug)]
