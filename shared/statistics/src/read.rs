@@ -22,7 +22,7 @@ const SHORT: Duration = Duration::from_secs(3);
 /// How reading went.
 pub(crate) enum Read {
     /// It ended; its fault says whether before its time.
-    Reading(Reading),
+    Reading(Box<Reading>),
     /// It could not be begun.
     Failed(Fault),
     /// A limit allows the next call only then.
@@ -78,7 +78,7 @@ impl Syncer {
                 Err(fault) => reading.give_up(fault),
             }
         }
-        Ok(Read::Reading(reading.finish()))
+        Ok(Read::Reading(Box::new(reading.finish())))
     }
 
     /// `None` once the call may be made; a short wait is sat out.
