@@ -1,14 +1,16 @@
-//! `POST /v1/sessions`, and a user's connections: list, get, status, disconnect.
+//! `POST /v1/sessions`, and a user's connections: list, get, status, disconnect, syncs of statistics.
 
 mod connection;
 mod list;
 mod session;
+mod sync;
 mod view;
 
 use audit::Trail;
 use lambda::{Answer, Code, Problem, Request};
 use platforms::Apps;
 use posts::Chooser;
+use statistics::Asker;
 use store::{Sessions, Users};
 use tokens::Tokens;
 
@@ -24,6 +26,8 @@ pub struct Api {
     pub tokens: Tokens,
     /// Asks platforms what may be chosen for a post.
     pub chooser: Chooser,
+    /// Syncs of statistics.
+    pub asker: Asker,
     /// What stands before scope names.
     pub scope_prefix: String,
     /// Where this deployment is reached, if that is configured.
@@ -44,6 +48,9 @@ impl Api {
                 self.posting_choices(apps, &request).await
             }
             "DELETE /v1/connections/{connection_id}" => self.disconnect(apps, &request).await,
+            "POST /v1/connections/{connection_id}/sync" => self.sync_one(&request).await,
+            "POST /v1/sync" => self.sync_many(&request).await,
+            "GET /v1/syncs/{sync_id}" => self.sync_state(&request).await,
             _ => Err(Problem::new(Code::NotFound)),
         }
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use connections::Api;
 use lambda::variables as var;
 use posts::Chooser;
-use store::{Sessions, Users};
+use statistics::Asker;
+use store::{Sessions, SyncLogs, Users};
 use wiring::Wiring;
 
 fn main() -> ExitCode {
@@ -23,6 +24,13 @@ fn main() -> ExitCode {
                 tokens: tokens.clone(),
             },
             tokens,
+            asker: Asker {
+                logs: SyncLogs::new(wiring.dynamodb(), env.text(&var::TABLE_SYNC_LOGS)),
+                queue: wiring.insights(&env),
+                off: statistics::platforms_of(&env.list(&var::STATISTICS_OFF)),
+                clock: wiring.clock.clone(),
+                entropy: wiring.entropy.clone(),
+            },
             scope_prefix: env.optional(&var::SCOPE_PREFIX).unwrap_or_default(),
             public_base: env.url(&var::PUBLIC_BASE_URL),
             return_to_origins: env.list(&var::RETURN_TO_ORIGINS),

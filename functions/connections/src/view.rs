@@ -3,6 +3,7 @@
 use domain::{Account, ConnectionId, ConnectionStatus, Fault, Platform, ReauthReason, Revocation};
 use serde::Serialize;
 use serde_json::{Value, json};
+use statistics::HandleView;
 use store::Connection;
 
 /// A connection in lists.
@@ -68,6 +69,43 @@ pub(crate) fn status(connection: &Connection) -> Value {
         "last_fault": connection.last_fault.as_ref().map(fault),
         "missing_scopes": connection.missing_scopes,
         "last_used_at": connection.used_at.rfc3339(),
+        "statistics": {
+            "last_read_at": time(connection.stats_read_at),
+            "last_sync_at": time(connection.stats_ended_at),
+            "next_sync_at": time(connection.stats_due_at),
+            "failures": connection.stats_failures,
+            "last_fault": connection.stats_fault.as_ref().map(fault),
+            "off": connection.stats_off,
+        },
+    })
+}
+
+/// What became of syncs that were asked for.
+pub(crate) fn sync(handle: &HandleView) -> Value {
+    let time = |at: Option<domain::Timestamp>| at.map(domain::Timestamp::rfc3339);
+    let connections: Vec<Value> = handle
+        .request
+        .connections
+        .iter()
+        .map(|(id, platform)| match handle.logs.get(id) {
+            None => json!({ "connection_id": id, "platform": platform, "state": "queued" }),
+            Some(log) => json!({
+                "connection_id": id,
+                "platform": platform,
+                "state": log.state,
+                "started_at": log.started_at.rfc3339(),
+                "ended_at": time(log.ended_at),
+                "rows": log.rows,
+                "fault": log.fault.as_ref().map(fault),
+                "off": log.off,
+            }),
+        })
+        .collect();
+    json!({
+        "id": handle.request.sync_id,
+        "state": handle.state(),
+        "asked_at": handle.request.asked_at.rfc3339(),
+        "connections": connections,
     })
 }
 

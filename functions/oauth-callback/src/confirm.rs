@@ -2,11 +2,14 @@
 //! what happens when they press Confirm. This is the defence against a flow that somebody else
 //! started: PKCE and `state` do not give it (oauth-hardening.md §1.3).
 
+use std::time::Duration;
+
 use browser::{ReturnTo, csrf, locale_of, message, session_of, show, with_result};
 use domain::{ConnectionId, FlowId, Platform, missing_scopes};
 use http::StatusCode;
 use lambda::{Answer, Problem, Request, Response, responses};
 use pages::{AccountView, ConfirmPage, Locale, MessagePage, Trouble};
+use statistics::SyncMessage;
 use store::Flow;
 use store::flows::Grant;
 use tokens::ConfirmError;
@@ -77,6 +80,11 @@ impl OauthCallback {
                     "connected"
                 );
                 self.ended(Some(platform), "connected");
+                // Its due time makes up for a message that is lost.
+                if connection.stats_due_at.is_some() {
+                    let first = SyncMessage::first(&connection);
+                    self.insights.send_or_leave(&first, Duration::ZERO).await;
+                }
                 Ok(self.to_result(&flow, &connection.connection_id))
             }
             Err(ConfirmError::FlowOver) => {

@@ -17,6 +17,7 @@ use http::Method;
 use lambda::{Answer, Request, Response};
 use pages::Trouble;
 use platforms::Apps;
+use statistics::InsightsQueue;
 use store::{BrowserSession, Flow, Flows, Sessions};
 use tokens::Tokens;
 
@@ -28,6 +29,8 @@ pub struct OauthCallback {
     pub flows: Flows,
     /// The exchange, and the way from a flow to a connection.
     pub tokens: Tokens,
+    /// Where a new connection's first sync of statistics is queued.
+    pub insights: InsightsQueue,
     /// The product's name.
     pub product: String,
     /// How long the creator may take to confirm.

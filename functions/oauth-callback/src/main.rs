@@ -17,6 +17,7 @@ fn main() -> ExitCode {
             flows: Flows::new(wiring.dynamodb(), env.text(&var::TABLE_FLOWS)),
             tokens: wiring.tokens(&env)?,
             product: product.clone(),
+            insights: wiring.insights(&env),
             flow_life: env.seconds(&var::FLOW_SECONDS),
         };
         let apps = wiring.apps(&env);

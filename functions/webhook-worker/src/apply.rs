@@ -4,6 +4,7 @@ use domain::{Account, Delivery, PublishNews, ReceivedWebhook, Timestamp, Webhook
 use lambda::Error;
 use platforms::Apps;
 use posts::{Told, release_open, told};
+use statistics::SyncMessage;
 use store::deliveries::DeliveryState;
 use store::{Mark, Target, Transacted, Transaction};
 use tokens::{DisconnectError, EndedBy};
@@ -170,7 +171,26 @@ impl WebhookWorker {
         for target in woken {
             self.publish.wake_after(target).await;
         }
+        self.look_at(mark, targets, news).await;
         Ok(Applied::Yes)
+    }
+
+    /// A post that everyone can see now: its own figures are read a little later. A message that is
+    /// lost costs nothing but freshness, since the day's sync reads the newest media.
+    async fn look_at(&self, mark: &Mark, targets: &[Target], news: &PublishNews) {
+        let (PublishNews::Published(post) | PublishNews::Public(post)) = news else {
+            return;
+        };
+        if post.ids.is_empty() || platforms::statistics(mark.platform).is_none() {
+            return;
+        }
+        // Several targets of one publish are one medium of one account.
+        if let Some(target) = targets.first() {
+            let (user, connection) = (&target.user_id, &target.connection_id);
+            let cause = mark.delivery_id.as_str();
+            let message = SyncMessage::targeted(user, connection, post.ids.clone(), cause);
+            self.insights.send_or_leave(&message, self.look_after).await;
+        }
     }
 
     async fn settle(&self, mark: &Mark) -> Result<Applied, Error> {

@@ -20,6 +20,7 @@ use lambda::Error;
 use lambda::sqs::{Message, Outcome};
 use limits::Limiter;
 use posts::PublishQueue;
+use statistics::InsightsQueue;
 use store::deliveries::{DeliveryState, Taken};
 use store::{Accounts, Deliveries, Events, Mark, RawBody, Targets};
 use tokens::Tokens;
@@ -43,6 +44,10 @@ pub struct WebhookWorker {
     pub limiter: Limiter,
     /// For targets that have something to do now.
     pub publish: PublishQueue,
+    /// For media whose statistics are worth a look after news of them.
+    pub insights: InsightsQueue,
+    /// How long after the news.
+    pub look_after: Duration,
     /// Bodies that are too large for a message or an item.
     pub bodies: Bodies,
     /// How long this worker holds a delivery; longer than the function's time-out.

@@ -23,6 +23,8 @@ fn main() -> ExitCode {
             tokens: wiring.tokens(&env)?,
             limiter: wiring.limiter(&env),
             publish: PublishQueue::new(wiring.sqs(), env.text(&var::QUEUE_PUBLISH)),
+            insights: wiring.insights(&env),
+            look_after: env.seconds(&var::TARGETED_SYNC_SECONDS),
             bodies: Bodies::new(wiring.s3(), env.text(&var::DELIVERIES_BUCKET)),
             lease: env.seconds(&var::DELIVERY_LEASE_SECONDS),
             orphan_after: env.seconds(&var::ORPHAN_SECONDS),

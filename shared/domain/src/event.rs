@@ -41,6 +41,9 @@ pub enum EventKind {
     /// A target was cancelled before anything was published.
     #[serde(rename = "post.cancelled")]
     PostCancelled,
+    /// Statistics of a connection were read.
+    #[serde(rename = "stats.updated")]
+    StatsUpdated,
 }
 
 impl EventKind {
@@ -58,6 +61,7 @@ impl EventKind {
             Self::PostFailed => "post.failed",
             Self::PostOutcomeUnknown => "post.outcome_unknown",
             Self::PostCancelled => "post.cancelled",
+            Self::StatsUpdated => "stats.updated",
         }
     }
 }

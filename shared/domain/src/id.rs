@@ -85,6 +85,8 @@ ids! {
     AuditId = "aud_";
     /// One try at a conditional write: a refusal whose old item bears our own is a success.
     AttemptId = "att_";
+    /// One sync of statistics, of one connection or of several. See [`SyncId::of`].
+    SyncId = "sync_";
     /// Who holds a lease: one invocation of one function.
     Holder = "hold_";
     /// One long piece of work that is done in slices.
@@ -105,6 +107,14 @@ impl ConnectionId {
 impl EventId {
     /// The id of the event that `cause` (a connection's version, a target's step) gives rise to:
     /// the same cause writes the same row, so an event is told once however often its write runs.
+    pub fn of(cause: &[&str]) -> Self {
+        Self(derived(Self::PREFIX, cause))
+    }
+}
+
+impl SyncId {
+    /// The id of the sync that `cause` (a connection's due time, a delivery) gives rise to: the same
+    /// cause is read once, however often its message comes.
     pub fn of(cause: &[&str]) -> Self {
         Self(derived(Self::PREFIX, cause))
     }

@@ -15,6 +15,7 @@ pub mod metric;
 mod platform;
 mod post;
 mod secret;
+mod statistics;
 mod timestamp;
 mod token;
 mod webhook;
@@ -27,13 +28,16 @@ pub use event::{Event, EventKind};
 pub use fault::{Actor, Fault, FaultKind, Retry};
 pub use id::{
     AttemptId, AuditId, ConnectionId, DeliveryId, EventId, FlowId, Holder, InvalidId, JobId,
-    MediaId, PostId, TargetId, UserId,
+    MediaId, PostId, SyncId, TargetId, UserId,
 };
 pub use media::{MediaKind, MediaStatus};
 pub use metric::{Labels, Meter, Silent};
 pub use platform::{Platform, UnknownPlatform};
 pub use post::{Mode, PostOptions, PublishedPost, TargetStatus, Transfer};
 pub use secret::{MaskedUrl, Secret};
+pub use statistics::{
+    Day, Figures, InvalidDay, MediaFigures, MediaTotals, Money, OwnFigure, Snapshot, SyncKind,
+};
 pub use timestamp::{Seconds, Timestamp};
 pub use token::{TokenBundle, missing_scopes};
 pub use webhook::{Delivery, PublishNews, ReceivedWebhook, WebhookEffect, WebhookMessage};

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use domain::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::guard;
@@ -26,6 +27,15 @@ where
     H: Fn(Tick) -> Fut,
     Fut: Future<Output = Result<(), Error>>,
 {
+    serve_each(async |tick, _: IgnoredAny| handler(tick).await).await
+}
+
+/// The same for a function that several schedules wake: each gives its own input.
+pub async fn serve_each<I, H>(handler: H) -> Result<(), Error>
+where
+    I: DeserializeOwned,
+    H: AsyncFn(Tick, I) -> Result<(), Error>,
+{
     let handler = &handler;
     Runtime::new(service_fn(
         async |event: LambdaEvent<Box<RawValue>>| -> Result<(), Diagnostic> {
@@ -33,7 +43,9 @@ where
                 request_id: event.context.request_id,
                 deadline: deadline(event.context.deadline),
             };
-            match guard::run(|| handler(tick)).await {
+            let input =
+                serde_json::from_str(event.payload.get()).map_err(|error| failed(&error))?;
+            match guard::run(|| handler(tick, input)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(failed(&*error)),
                 Err(panicked) => Err(failed(&panicked)),

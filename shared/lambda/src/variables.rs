@@ -55,6 +55,9 @@ variables! {
     TABLE_PLATFORMS: "name of the table of platforms (circuit breakers)";
     TABLE_LIMITS: "name of the table of platforms' limits, kept before the call";
     TABLE_JOBS: "name of the table of jobs";
+    TABLE_SNAPSHOTS: "name of the table of daily snapshots";
+    TABLE_FIGURES: "name of the table of latest figures";
+    TABLE_SYNC_LOGS: "name of the table of sync logs";
     QUEUE_REFRESH: "URL of the queue of refreshes";
     QUEUE_RESCUE: "URL of the queue of rescued tokens";
     QUEUE_PUBLISH: "URL of the queue of publishing steps";
@@ -67,6 +70,7 @@ variables! {
     QUEUE_SCHEDULE_DEAD: "URL of the ticks that reached no function";
     FUNCTION_WEBHOOK: "name of the function that takes webhooks";
     SCHEDULES: "the scheduled functions, as name=function name, comma separated";
+    QUEUE_INSIGHTS: "URL of the queue of statistics syncs";
     KMS_KEY_ID: "ARN of the key that seals tokens";
     MEDIA_BUCKET: "name of the bucket of uploaded media";
     MEDIA_BASE_URL: "https address below which platforms fetch files of the media bucket; empty: they cannot";
@@ -83,6 +87,11 @@ variables! {
     HTTP_TIMEOUT_SECONDS: "time-out of one request to a platform, in seconds; under a third of the lease" = "9";
     WEBHOOK_TOLERANCE_SECONDS: "how old a signed webhook may be, in seconds; 0 accepts any age" = "0";
     SWEEP_LATE_SECONDS: "how late a due target must be for the sweeper to wake it, in seconds" = "60";
+    STATISTICS_TIME_ZONE: "IANA name of the zone in which days of statistics are counted" = "UTC";
+    STATISTICS_OFF: "platforms whose statistics are switched off, comma separated";
+    STATISTICS_DAILY_CAPS: "what statistics may cost in a day in US dollars, e.g. x=2.50; comma separated";
+    STATISTICS_LEASE_SECONDS: "how long one worker holds a sync of statistics, in seconds; longer than the function's time-out" = "90";
+    TARGETED_SYNC_SECONDS: "how long after news of a post its statistics are read, in seconds; at most 900" = "600";
 
     HOST_OVERRIDES: "set by the local host alone: JSON from host pattern to loopback base URL";
 

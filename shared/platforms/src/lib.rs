@@ -13,6 +13,7 @@ mod limit;
 mod publish;
 mod rate;
 mod refresh;
+mod statistics;
 mod synthetic;
 mod webhook;
 
@@ -32,6 +33,9 @@ pub use publish::{
 };
 pub use rate::RateHeaders;
 pub use refresh::{Refresh, RefreshPolicy, Revoke};
+pub use statistics::{
+    Extent, PartOff, Reading, Statistics, StatisticsBudget, StatisticsReading, Wanted,
+};
 pub use synthetic::{SignedWebhook, Synthetic, SyntheticWish};
 pub use webhook::{Handshake, Unverified, Verified, Webhook};
 
@@ -72,6 +76,13 @@ pub fn choices(platform: Platform) -> Option<&'static dyn Choices> {
 
 /// How its webhooks are checked and read; `None` where it sends none.
 pub fn webhook(platform: Platform) -> Option<&'static dyn Webhook> {
+    match platform {
+        Platform::TikTok => Some(&tiktok::TikTok),
+    }
+}
+
+/// How its statistics are read; `None` where there are none.
+pub fn statistics(platform: Platform) -> Option<&'static dyn Statistics> {
     match platform {
         Platform::TikTok => Some(&tiktok::TikTok),
     }

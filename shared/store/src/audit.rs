@@ -178,7 +178,8 @@ pub(crate) fn of_event(event: &Event, who: &Who) -> Option<AuditEntry> {
         EventKind::PostOutcomeUnknown => Some((Act::PostPublished, Outcome::Unknown, None)),
         // Accepted anew by somebody's word; the first acceptance has its row from the API.
         EventKind::PostQueued if who.subject.is_some() => done(Act::PostResolved),
-        EventKind::PostQueued | EventKind::PostPublishing => None,
+        // Every day, of every connection: the sync logs have it.
+        EventKind::PostQueued | EventKind::PostPublishing | EventKind::StatsUpdated => None,
     }?;
     let object = said("target_id").or(said("connection_id"));
     let who = match event.kind {

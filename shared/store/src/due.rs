@@ -50,6 +50,21 @@ pub fn shard_name(shard: u32) -> String {
     format!("s{shard}")
 }
 
+/// A due index and the attributes that are its key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DueIndex {
+    pub(crate) name: &'static str,
+    pub(crate) shard: &'static str,
+    pub(crate) at: &'static str,
+}
+
+/// The usual one.
+const DUE: DueIndex = DueIndex {
+    name: "due",
+    shard: "due_shard",
+    at: "due_at",
+};
+
 impl Table {
     /// The rows of one shard that are due at `now` and that `keep` wants, the most overdue first, at
     /// most `limit`. An index lags by some milliseconds: who acts on a row does so under a condition
@@ -62,8 +77,20 @@ impl Table {
         limit: i32,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, StoreError> {
+        self.due_rows_in(DUE, shard, now, limit, keep).await
+    }
+
+    /// The same of another due index.
+    pub(crate) async fn due_rows_in<T: DeserializeOwned>(
+        &self,
+        index: DueIndex,
+        shard: &str,
+        now: Timestamp,
+        limit: i32,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, StoreError> {
         let wanted = usize::try_from(limit).unwrap_or(0);
-        self.due_between(shard, None, now, wanted, keep).await
+        self.between(index, shard, (None, now), wanted, keep).await
     }
 
     /// The same for rows that are due from `since` to `until`.
@@ -75,11 +102,22 @@ impl Table {
         wanted: usize,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, StoreError> {
+        self.between(DUE, shard, (since, until), wanted, keep).await
+    }
+
+    async fn between<T: DeserializeOwned>(
+        &self,
+        index: DueIndex,
+        shard: &str,
+        span: (Option<Timestamp>, Timestamp),
+        wanted: usize,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, StoreError> {
         let limit = i32::try_from(wanted).unwrap_or(i32::MAX);
         let mut rows = Vec::new();
         let mut from = None;
         loop {
-            let (items, next) = self.due_page(shard, (since, until), limit, from).await?;
+            let (items, next) = self.due_page(index, shard, span, limit, from).await?;
             let read = items
                 .into_iter()
                 .filter_map(|item| item::read(&self.name, item).ok());
@@ -115,13 +153,14 @@ impl Table {
         from: Option<Place>,
     ) -> Result<(Vec<DueKey>, Option<Place>), StoreError> {
         let from = from.map(|Place(item)| item);
-        let (items, next) = self.due_page(shard, (None, now), limit, from).await?;
+        let (items, next) = self.due_page(DUE, shard, (None, now), limit, from).await?;
         let keys = items.iter().map(|item| due_key(item, keys)).collect();
         Ok((keys, next.map(Place)))
     }
 
     async fn due_page(
         &self,
+        index: DueIndex,
         shard: &str,
         (since, until): (Option<Timestamp>, Timestamp),
         limit: i32,
@@ -132,8 +171,10 @@ impl Table {
             .client
             .query()
             .table_name(&self.name)
-            .index_name("due")
-            .key_condition_expression("due_shard = :shard AND due_at BETWEEN :since AND :until")
+            .index_name(index.name)
+            .key_condition_expression("#shard = :shard AND #at BETWEEN :since AND :until")
+            .expression_attribute_names("#shard", index.shard)
+            .expression_attribute_names("#at", index.at)
             .expression_attribute_values(":shard", AttributeValue::S(shard.to_owned()))
             .expression_attribute_values(":since", millis(since.unwrap_or_default()))
             .expression_attribute_values(":until", millis(until))

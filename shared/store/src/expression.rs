@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, Update as TransactUpdate};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Update as TransactUpdate};
 
 use crate::StoreError;
 use crate::item::{self, Item};
@@ -130,6 +130,25 @@ impl Change {
             return Err(StoreError::TooLarge(table.to_owned()));
         }
         Ok(())
+    }
+
+    /// Its condition alone, as one part of a transaction that leaves the item as it is.
+    pub(crate) fn checked_in_transaction(
+        self,
+        table: &str,
+        key: Item,
+    ) -> Result<ConditionCheck, StoreError> {
+        ConditionCheck::builder()
+            .table_name(table)
+            .set_key(Some(key))
+            .set_condition_expression(self.condition())
+            .set_expression_attribute_names(self.names())
+            .set_expression_attribute_values(self.values())
+            .build()
+            .map_err(|error| StoreError::Malformed {
+                table: table.to_owned(),
+                problem: error.to_string(),
+            })
     }
 
     /// As one write of a transaction.

@@ -1,10 +1,12 @@
-//! Platforms: the circuit breaker of each, and how its refreshes ended lately, shared by all workers.
+//! Platforms: the circuit breaker of each, how its refreshes ended lately and what its statistics cost,
+//! shared by all workers.
 //!
 //! | access | by |
 //! |---|---|
 //! | read, count, open, close | `platform` |
+//! | what statistics have cost today | the same item |
 
-use domain::{AttemptId, Fault, Platform, Timestamp};
+use domain::{AttemptId, Day, Fault, Platform, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::expression::Change;
@@ -58,6 +60,13 @@ pub struct Ends {
     pub died: u32,
     /// The platform's own trouble.
     pub down: u32,
+}
+
+/// What statistics have cost.
+#[derive(Deserialize)]
+struct Spent {
+    #[serde(default)]
+    stats_day: Option<Day>,
 }
 
 /// The table of platforms.
@@ -148,6 +157,50 @@ impl Platforms {
             .change(key([("platform", platform.as_str())]), change, attempt)
             .await?;
         Ok(matches!(done, Written::Done(_)))
+    }
+
+    /// Adds what one sync costs to what the platform's statistics have cost on `day`, unless that would
+    /// be more than `cap`; in millionths of a US dollar. `false`: it would.
+    pub async fn spend(
+        &self,
+        platform: Platform,
+        day: &Day,
+        micros: u64,
+        cap: u64,
+        attempt: &AttemptId,
+    ) -> Result<bool, StoreError> {
+        let item_key = || key([("platform", platform.as_str())]);
+        let Some(room) = cap.checked_sub(micros) else {
+            return Ok(false);
+        };
+        let more = i64::try_from(micros).unwrap_or(i64::MAX);
+        for _ in 0..3 {
+            let same_day = Change::new()
+                .add_number("stats_spent", more)
+                .when("#stats_day = :day AND #stats_spent <= :room")
+                .bind("day", value(day))
+                .bind("room", value(room));
+            let done: Written<Spent, Option<Spent>> =
+                self.0.change(item_key(), same_day, attempt).await?;
+            match done {
+                Written::Done(_) => return Ok(true),
+                Written::Refused(Some(spent)) if spent.stats_day.as_ref() >= Some(day) => {
+                    return Ok(false);
+                }
+                Written::Refused(_) => {}
+            }
+            let new_day = Change::new()
+                .set("stats_day", value(day))
+                .set("stats_spent", value(micros))
+                .when("attribute_not_exists(#stats_day) OR #stats_day < :stats_day");
+            let done: Written<Spent, Option<Spent>> =
+                self.0.change(item_key(), new_day, attempt).await?;
+            if matches!(done, Written::Done(_)) {
+                return Ok(true);
+            }
+            // Somebody else began the day at the same moment.
+        }
+        Ok(false)
     }
 
     /// Opens the breaker until `until` by an operator's word, whatever it is.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem, Update,
 };
 use domain::AttemptId;
 
@@ -67,6 +68,12 @@ impl Transaction {
     pub(crate) fn delete(mut self, delete: Delete) -> Self {
         self.writes
             .push(TransactWriteItem::builder().delete(delete).build());
+        self
+    }
+
+    pub(crate) fn check(mut self, check: ConditionCheck) -> Self {
+        self.writes
+            .push(TransactWriteItem::builder().condition_check(check).build());
         self
     }
 

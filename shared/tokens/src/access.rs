@@ -48,6 +48,22 @@ impl Tokens {
         user: &UserId,
         connection: &ConnectionId,
     ) -> Result<Access, AccessError> {
+        let access = self.access_in_passing(apps, user, connection).await?;
+        let at = &access.connection;
+        if let Err(error) = self.note_use(at).await {
+            tracing::warn!(connection.id = %at.connection_id, error = %error, "a use was not noted");
+        }
+        Ok(access)
+    }
+
+    /// The same for what we do by ourselves: it does not count as a use, so an idle connection whose
+    /// statistics are read every day is still kept alive and not fresh.
+    pub async fn access_in_passing(
+        &self,
+        apps: &Apps,
+        user: &UserId,
+        connection: &ConnectionId,
+    ) -> Result<Access, AccessError> {
         let at = self.read(user, connection).await?;
         let at = match at.expires_at {
             Some(end) if end <= self.now().plus_secs(LEAST_LIFE_SECONDS) => {
@@ -55,9 +71,6 @@ impl Tokens {
             }
             _ => at,
         };
-        if let Err(error) = self.note_use(&at).await {
-            tracing::warn!(connection.id = %at.connection_id, error = %error, "a use was not noted");
-        }
         let bundle = self.open_bundle(&at).await?;
         Ok(Access {
             connection: at,

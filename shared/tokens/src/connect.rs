@@ -18,6 +18,9 @@ use crate::{Tokens, TokensError};
 const GRANT: &str = "grant";
 /// An exchange makes at most this many calls; more is a machine that does not end.
 const MOST_CALLS: usize = 20;
+/// A connection's first statistics are read at once; where the message for it got lost, they are due
+/// this long after.
+const FIRST_SYNC_WITHIN_SECONDS: i64 = 300;
 
 /// A connection that was confirmed.
 #[derive(Clone, Debug)]
@@ -224,6 +227,8 @@ impl Tokens {
             refresh_expires_at: bundle.refresh_expires_at,
             due_at,
             issued_at: grant.issued_at,
+            stats_due_at: platforms::statistics(flow.platform)
+                .map(|_| now.plus_secs(FIRST_SYNC_WITHIN_SECONDS)),
             now,
         };
         let version = (seen + 1).to_string();

@@ -14,6 +14,7 @@ use limits::Limiter;
 use platforms::Apps;
 use posts::Files;
 use rewrap::Desk;
+use statistics::{Calendar, InsightsQueue, Settings};
 use store::{
     Accounts, AuditTable, Connections, Events, Flows, Jobs, Limits, Platforms, Revocations,
 };
@@ -182,6 +183,23 @@ impl Wiring {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
         }
+    }
+
+    /// What the deployment chose of its statistics.
+    pub fn statistics(&self, env: &Env) -> Option<Settings> {
+        let calendar = env.parse(&var::STATISTICS_TIME_ZONE, Calendar::of);
+        let caps = env.parse(&var::STATISTICS_DAILY_CAPS, statistics::caps);
+        Some(Settings {
+            calendar: calendar?,
+            off: statistics::platforms_of(&env.list(&var::STATISTICS_OFF)),
+            caps: caps.unwrap_or_default(),
+            lease: env.seconds(&var::STATISTICS_LEASE_SECONDS),
+        })
+    }
+
+    /// The queue of statistics syncs.
+    pub fn insights(&self, env: &Env) -> InsightsQueue {
+        InsightsQueue::new(self.sqs(), env.text(&var::QUEUE_INSIGHTS))
     }
 
     /// Where the operator's apps on the platforms are read from. Load them once the environment is

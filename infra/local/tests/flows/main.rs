@@ -32,7 +32,11 @@ mod rewrap;
 #[cfg(test)]
 mod sealed;
 #[cfg(test)]
+mod statistics;
+#[cfg(test)]
 mod sweep;
+#[cfg(test)]
+mod sync_faults;
 #[cfg(test)]
 mod webhook;
 #[cfg(test)]

@@ -31,9 +31,13 @@ const BY_LAMBDA: &[&str] = &[
 async fn everything_that_is_allowed_is_needed() {
     let host = FileHost::start().await;
     host.serve("/page", b"<html>no film</html>");
-    let world = World::beside(&[("files.product.example", host.url())], |options| options).await;
+    let world = World::beside(&[("files.product.example", host.url())], |options| {
+        options.parameter("StatisticsOff", "")
+    })
+    .await;
     posting(&world).await;
     fetching(&world).await;
+    syncing(&world).await;
     webhooks(&world).await;
     refreshing(&world).await;
     operating(&world).await;
@@ -128,6 +132,56 @@ async fn fetching(world: &World) {
     .await;
 }
 
+// ---- statistics: by the clock, on demand, after news, and once more after they failed
+
+async fn syncing(world: &World) {
+    until_connection(world, USER, "the first sync", |row| {
+        number(row, "stats_ended_at") > 0
+    })
+    .await;
+    let video = json!({ "user": "joris.bikes", "view_count": 1 });
+    world.control(Method::POST, "/videos", video).await;
+    world
+        .set_connection(USER, &[("stats_due_at", 1), ("stats_read_at", 1)])
+        .await;
+    world.stack.fire("insights").await.unwrap();
+    until_connection(world, USER, "the daily sync", |row| {
+        number(row, "stats_read_at") > 1
+    })
+    .await;
+    world
+        .fault(json!({ "endpoint": "user_info", "error": "internal_error" }))
+        .await;
+    let api = world.backend.clone().on_behalf_of(USER);
+    let asked = ask(&api, Method::POST, "/v1/sync", Some(json!({})), 202).await;
+    until_connection(world, USER, "the failed sync", |row| {
+        row.contains_key("stats_fault")
+    })
+    .await;
+    let path = format!("/v1/syncs/{}", asked["id"].as_str().unwrap());
+    ask(&api, Method::GET, &path, None, 200).await;
+    world.stack.fire("insights").await.unwrap();
+    until_connection(world, USER, "the repair", |row| {
+        !row.contains_key("stats_fault")
+    })
+    .await;
+    let target = world.items("targets").await.remove(0);
+    let publish_id = text(&target, "publish_key").replace("tiktok#", "");
+    let content = json!({
+        "publish_id": publish_id, "publish_type": "DIRECT_PUBLISH",
+        "post_id": "7600000000000000001",
+    });
+    let state = world.control(Method::GET, "/state", json!({})).await;
+    let grant = &state["grants"][0];
+    let creator = grant["user"].as_str().or(grant["username"].as_str());
+    let news = json!({
+        "client_key": CLIENT_KEY, "event": "post.publish.publicly_available",
+        "user": creator, "content": content,
+    });
+    world.control(Method::POST, "/webhooks/send", news).await;
+    called(world, "webhook-worker", "sqs:SendMessage", "InsightsQueue").await;
+}
+
 // ---- deliveries of every size and meaning
 
 async fn webhooks(world: &World) {
@@ -208,8 +262,13 @@ async fn news_that_wakes_a_target(world: &World) {
 // ---- refreshes by every function that makes them, in every kind of trouble
 
 /// Who refreshes: the queue's worker, a publish whose token is refused, a disconnect whose access
-/// token has died.
-const REFRESHERS: [&str; 3] = ["refresh-worker", "publish-worker", "connections"];
+/// token has died, a sync whose token is refused.
+const REFRESHERS: [&str; 4] = [
+    "refresh-worker",
+    "publish-worker",
+    "connections",
+    "insights-worker",
+];
 
 /// What befalls a refresh.
 #[derive(Clone, Copy, Debug)]
@@ -244,6 +303,11 @@ async fn refreshing(world: &World) {
         for trouble in [CutOff, Overtaken, DeadGrant, AppRefused] {
             let user = format!("{function}-{trouble:?}");
             world.connect(&user).await;
+            // Its own first sync would meet what is scripted.
+            until_connection(world, &user, "the first sync", |row| {
+                number(row, "stats_ended_at") > 0
+            })
+            .await;
             script(world, function, trouble).await;
             tokio::join!(
                 set_off(world, function, &user),
@@ -301,6 +365,12 @@ async fn set_off(world: &World, function: &str, user: &str) {
                 "targets": [{ "connection_id": connection, "options": direct() }],
             });
             ask(&api, Method::POST, "/v1/posts", Some(post), 201).await;
+        }
+        "insights-worker" => {
+            world
+                .fault(json!({ "endpoint": "user_info", "error": "access_token_invalid" }))
+                .await;
+            ask(&api, Method::POST, "/v1/sync", Some(json!({})), 202).await;
         }
         _ => {
             world.set_connection(user, &[("expires_at", 1)]).await;

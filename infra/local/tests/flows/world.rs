@@ -93,7 +93,10 @@ impl World {
             .parameter("RefreshVisibility", "2")
             .parameter("RewrapVisibility", "2")
             .parameter("RescueVisibility", "1")
-            .parameter("WebhookMaxReceives", "4");
+            .parameter("InsightsVisibility", "2")
+            .parameter("WebhookMaxReceives", "4")
+            // Calls that come by themselves would mix with those that a story counts.
+            .parameter("StatisticsOff", "tiktok");
         let stack = Stack::start_behind(&cloud, door, change(options))
             .await
             .expect("the stack deploys");

@@ -7,9 +7,10 @@ async fn the_projects_template_comes_up() {
     let cloud = Cloud::start(&cloud::project_root().unwrap()).await.unwrap();
     let mut options = StackOptions::new(&format!("host-project-{}", std::process::id()));
     options.pollers = false;
+    let options = options.parameter("StatisticsTimeZone", "Asia/Tokyo");
     let stack = Stack::start(&cloud, options).await.unwrap();
     let plan = stack.plan();
-    assert_eq!(plan.functions.len(), 12, "{:?}", plan.functions.keys());
+    assert_eq!(plan.functions.len(), 15, "{:?}", plan.functions.keys());
     assert!(
         plan.routes
             .routes
@@ -23,7 +24,21 @@ async fn the_projects_template_comes_up() {
             .all(|r| r.path.starts_with("/v1/") == r.authorizer.is_some())
     );
     assert!(plan.sources.iter().all(|source| source.partial));
-    assert_eq!(plan.schedules.len(), 2);
+    assert_eq!(plan.schedules.len(), 4);
+    // Statistics are read by the clock of the deployment's own zone.
+    let zones: Vec<(&str, &str)> = plan
+        .schedules
+        .iter()
+        .filter(|schedule| schedule.function == "insights")
+        .map(|schedule| (schedule.expression.as_str(), schedule.zone.as_str()))
+        .collect();
+    assert_eq!(
+        zones,
+        [
+            ("cron(0/5 8-23 * * ? *)", "Asia/Tokyo"),
+            ("cron(0 10 * * ? *)", "Asia/Tokyo"),
+        ]
+    );
     for noun in [
         "users",
         "sessions",
@@ -33,6 +48,9 @@ async fn the_projects_template_comes_up() {
         "targets",
         "events",
         "audit",
+        "snapshots",
+        "figures",
+        "SyncLogs",
     ] {
         stack.table(noun).unwrap();
     }
@@ -42,6 +60,7 @@ async fn the_projects_template_comes_up() {
         "publish",
         "webhook",
         "PublishDeadLetters",
+        "insights",
     ] {
         assert_eq!(stack.queue_depth(queue).await.unwrap(), (0, 0, 0));
     }

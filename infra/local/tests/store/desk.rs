@@ -11,8 +11,9 @@ use serde_json::json;
 use store::connections::{Confirmed, NewTokens};
 use store::flows::Grant;
 use store::{
-    Accounts, AuditTable, Connection, Connections, Deliveries, Events, Flow, Flows, MediaTable,
-    PendingRevocation, Platforms, Posts, Revocations, Sessions, Targets, Users,
+    Accounts, AuditTable, Connection, Connections, Deliveries, Events, FiguresTable, Flow, Flows,
+    MediaTable, PendingRevocation, Platforms, Posts, Revocations, Sessions, Snapshots, SyncLogs,
+    Targets, Users,
 };
 use vault::Sealed;
 
@@ -44,6 +45,9 @@ pub(crate) struct Desk {
     pub(crate) audit: AuditTable,
     pub(crate) revocations: Revocations,
     pub(crate) platforms: Platforms,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) figures: FiguresTable,
+    pub(crate) logs: SyncLogs,
     pub(crate) user: UserId,
     pub(crate) account: Account,
     pub(crate) entropy: SeededEntropy,
@@ -76,6 +80,9 @@ impl Desk {
             audit: AuditTable::new(client.clone(), table("audit")),
             revocations: Revocations::new(client.clone(), table("revocations")),
             platforms: Platforms::new(client.clone(), table("platforms")),
+            snapshots: Snapshots::new(client.clone(), table("snapshots")),
+            figures: FiguresTable::new(client.clone(), table("figures")),
+            logs: SyncLogs::new(client.clone(), table("SyncLogs")),
             user: user(&format!("user-{test}")),
             account: account(&format!("account-{test}")),
             entropy: SeededEntropy::new(seed),
@@ -205,6 +212,7 @@ impl Desk {
             refresh_expires_at: Some(at(86_400)),
             due_at: Some(at(3_600)),
             issued_at: NOW,
+            stats_due_at: Some(at(300)),
             now,
         };
         let event = Event {

@@ -82,3 +82,8 @@ pub(crate) fn calls(function: &str, action: &str) -> usize {
     let calls = stack().record().of(function);
     calls.iter().filter(|call| call.action == action).count()
 }
+
+/// How many calls of any kind a function made so far.
+pub(crate) fn all_calls(function: &str) -> usize {
+    stack().record().of(function).len()
+}

@@ -36,4 +36,8 @@ mod sealed;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod statistics;
+#[cfg(test)]
+mod sync_logs;
+#[cfg(test)]
 mod targets;

@@ -12,9 +12,10 @@ use platforms::Apps;
 use posts::{Chooser, Composer, Fetcher, PublishQueue, Runner, RunnerSettings, Sweep};
 use publish_worker::PublishWorker;
 use refresh_worker::RefreshWorker;
+use statistics::Asker;
 use store::{
-    Accounts, Connections, Deliveries, Flows, MediaTable, Posts, Revocations, Sessions, Targets,
-    Users,
+    Accounts, Connections, Deliveries, Flows, MediaTable, Posts, Revocations, Sessions, SyncLogs,
+    Targets, Users,
 };
 use sweeper::Sweeper;
 use token_refresh::TokenRefresh;
@@ -127,6 +128,8 @@ impl Instance {
                 targets: targets.clone(),
                 events: events.clone(),
                 tokens: tokens.clone(),
+                insights: wiring.insights(env),
+                look_after: env.seconds(&var::TARGETED_SYNC_SECONDS),
                 limiter: limiter.clone(),
                 publish: queue.clone(),
                 bodies: Bodies::new(s3.clone(), env.text(&var::DELIVERIES_BUCKET)),
@@ -161,11 +164,18 @@ impl Instance {
                 files,
                 connections: Connections::new(db(), table(&var::TABLE_CONNECTIONS)),
                 queue,
-                clock: time,
+                clock: time.clone(),
                 entropy: entropy.clone(),
             },
             api: connections::Api {
                 trail: wiring.trail(env),
+                asker: Asker {
+                    logs: SyncLogs::new(db(), table(&var::TABLE_SYNC_LOGS)),
+                    queue: wiring.insights(env),
+                    off: Vec::new(),
+                    clock: time.clone(),
+                    entropy: entropy.clone(),
+                },
                 sessions: Sessions::new(db(), table(&var::TABLE_SESSIONS)),
                 users: Users::new(db(), table(&var::TABLE_USERS)),
                 chooser: Chooser {

@@ -70,3 +70,8 @@ pub(crate) fn calls(function: &str, action: &str) -> usize {
     let calls = WORLD.script.calls_of(function);
     calls.iter().filter(|call| call.action == action).count()
 }
+
+/// How many calls of any kind a function made so far, each try of the SDK by itself.
+pub(crate) fn all_calls(function: &str) -> usize {
+    WORLD.script.calls_of(function).len()
+}

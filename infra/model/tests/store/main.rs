@@ -39,5 +39,11 @@ mod sealed;
 #[path = "../../../local/tests/store/sessions.rs"]
 mod sessions;
 #[cfg(test)]
+#[path = "../../../local/tests/store/statistics.rs"]
+mod statistics;
+#[cfg(test)]
+#[path = "../../../local/tests/store/sync_logs.rs"]
+mod sync_logs;
+#[cfg(test)]
 #[path = "../../../local/tests/store/targets.rs"]
 mod targets;

@@ -20,6 +20,8 @@ pub(super) enum Place {
     Identify,
     /// What a creator may choose, asked before a direct start.
     Creator,
+    /// Counts and videos.
+    Statistics,
     /// The start of a publish.
     Init,
     /// A chunk sent to the upload address, which answers by status alone.
@@ -80,6 +82,7 @@ const OAUTH: &[Place] = &[
 const RENEW: &[Place] = &[Place::Refresh, Place::Revoke];
 const API: &[Place] = &[
     Place::Identify,
+    Place::Statistics,
     Place::Creator,
     Place::Init,
     Place::Status,

@@ -31,10 +31,10 @@ pub(super) const CANCEL: Limit = per_minute("publish.cancel", 6, LimitOf::Accoun
 pub(super) const USER_INFO: Limit = per_minute("user.info", 600, LimitOf::App);
 
 /// The list of an account's videos.
-pub const VIDEO_LIST: Limit = per_minute("video.list", 600, LimitOf::App);
+pub(super) const VIDEO_LIST: Limit = per_minute("video.list", 600, LimitOf::App);
 
 /// The question about single videos.
-pub const VIDEO_QUERY: Limit = per_minute("video.query", 600, LimitOf::App);
+pub(super) const VIDEO_QUERY: Limit = per_minute("video.query", 600, LimitOf::App);
 
 /// Drafts that wait in one creator's inbox: 5 in any 24 hours (§4.5).
 pub(super) const PENDING: Limit = Limit {

@@ -45,6 +45,7 @@ mod photo;
 mod publish;
 mod settings;
 mod state;
+mod statistics;
 mod status;
 mod synthetic;
 mod token;

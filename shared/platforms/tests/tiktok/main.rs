@@ -24,6 +24,7 @@ mod reading;
 mod server;
 mod simulation;
 mod states;
+mod statistics;
 mod support;
 mod synthetic;
 mod tokens;

@@ -42,6 +42,8 @@ pub struct NewTokens<'a> {
     pub due_at: Option<Timestamp>,
     /// When it was issued.
     pub issued_at: Timestamp,
+    /// When its statistics are read if nobody reads them before; `None` where there are none.
+    pub stats_due_at: Option<Timestamp>,
     /// The present instant.
     pub now: Timestamp,
 }
@@ -99,7 +101,15 @@ impl Connections {
             .set_or_remove("refresh_expires_at", new.refresh_expires_at.map(value))
             .set_or_remove("due_at", new.due_at.map(value))
             .set_or_remove("due_shard", new.due_at.map(|_| shard(new.connection)))
+            .set_or_remove("stats_due_at", new.stats_due_at.map(value))
+            .set_or_remove(
+                "stats_shard",
+                new.stats_due_at.map(|_| shard(new.connection)),
+            )
+            .set("stats_failures", value(0))
             .remove([
+                "stats_fault",
+                "stats_off",
                 "reason",
                 "last_fault",
                 "revocation",
@@ -160,6 +170,8 @@ impl Connections {
             .set("ttl", value(now.secs() + TOMBSTONE_SECONDS))
             .remove([
                 "sealed",
+                "stats_due_at",
+                "stats_shard",
                 "due_at",
                 "due_shard",
                 "lease_holder",

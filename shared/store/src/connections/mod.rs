@@ -6,6 +6,7 @@
 //! | read one; list a user's | `user_id`, `connection_id` (derived from user, platform, account) |
 //! | what is due for a refresh | index `due` |
 //! | a sample of all, for figures | segments of a scan |
+//! | whose statistics are due | index `stats` |
 //! | connections of an account | table `accounts` |
 //!
 //! `token_version` counts the bundles that the item has held and is part of what a bundle is sealed
@@ -14,6 +15,9 @@
 mod census;
 mod lease;
 mod lifecycle;
+mod statistics;
+
+use std::collections::BTreeMap;
 
 use domain::{
     Account, AttemptId, ConnectionId, ConnectionStatus, Fault, Holder, Platform, ReauthReason,
@@ -30,6 +34,7 @@ use crate::{StoreError, Table};
 pub use census::Standing;
 pub use lease::{Commit, Lease, LeaseAsk, Release};
 pub use lifecycle::{Confirmed, Ended, NewTokens};
+pub use statistics::{DueStatistics, StatisticsEnd};
 
 /// The table's logical name: part of what tokens are sealed for.
 pub const TABLE: &str = "connections";
@@ -98,6 +103,24 @@ pub struct Connection {
     /// What became of telling the platform that it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation: Option<Revocation>,
+    /// When its statistics are to be read; absent where nothing is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats_due_at: Option<Timestamp>,
+    /// When the newest reading of its statistics that stands was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats_read_at: Option<Timestamp>,
+    /// When a sync of its statistics last ended, well or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats_ended_at: Option<Timestamp>,
+    /// What the last sync failed of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats_fault: Option<Fault>,
+    /// Syncs that failed in a row.
+    #[serde(default)]
+    pub stats_failures: u32,
+    /// Parts of its statistics that are off, by the scope that each needs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stats_off: BTreeMap<String, String>,
     /// When it was first made.
     pub created_at: Timestamp,
     /// When it last changed its state or tokens.
