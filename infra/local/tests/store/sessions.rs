@@ -194,9 +194,8 @@ async fn a_breaker_opens_once_and_counts_its_trips() {
     // An opening forgets them; a doubt is noted once.
     let attempt = desk.attempt();
     let (now, until) = (at(1_000), at(1_100));
-    let opened = desk
-        .platforms
-        .open(platform, &trouble(), now, until, &attempt);
+    let fault = trouble();
+    let opened = desk.platforms.open(platform, &fault, now, until, &attempt);
     assert!(opened.await.unwrap());
     let attempt = desk.attempt();
     let sums = desk
