@@ -281,7 +281,7 @@ impl World {
                 connection.failures = connection.failures.saturating_add(1);
                 let lately = self.count(kind, now, |lately| lately.down += 1);
                 // A process that saw twenty looks at the sums.
-                if lately.down % 20 == 0 && lately.is_down() {
+                if lately.down.is_multiple_of(20) && lately.is_down() {
                     let pause = decide::down_pause(self.breakers[kind].trips);
                     self.open(kind, now, pause);
                 }

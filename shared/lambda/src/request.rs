@@ -14,7 +14,7 @@ mod builder;
 mod caller;
 pub(crate) mod event;
 #[cfg(test)]
-mod fuzz;
+mod fuzz_tests;
 mod json;
 
 pub use builder::RequestBuilder;

@@ -11,7 +11,7 @@
 mod cache;
 mod envelope;
 #[cfg(test)]
-mod fuzz;
+mod fuzz_tests;
 mod header;
 mod rewrap;
 

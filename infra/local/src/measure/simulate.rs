@@ -36,7 +36,7 @@ pub(super) fn measure(report: &mut Report) -> Result<()> {
         "simulation, connections lost",
         all(|kind| kind.lost),
         "",
-        Bar::MostCalls(20.0),
+        Bar::MostCalls(1_000.0),
     )?;
     let quiet = 2 * DAY..3 * DAY;
     report.add(

@@ -411,3 +411,31 @@ impl World {
         visible + flying + delayed
     }
 }
+
+/// oauth-hardening.md §3.5, item 12: a platform that declares many grants dead at once is not believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_grants_that_die_at_once_are_not_believed() {
+    let world = World::new().await;
+    let mut connections = Vec::new();
+    for n in 0..12 {
+        let user = format!("user_{n}");
+        connections.push((world.connect(&user).await, user));
+    }
+    world
+        .fault(json!({ "endpoint": "token_refresh", "error": "invalid_grant", "times": 99 }))
+        .await;
+    for (id, user) in &connections {
+        refresh(&world, &json!({ "user_id": user, "connection_id": id })).await;
+    }
+    let rows = world.items("connections").await;
+    let ended = rows.iter().filter(|row| text(row, "status") != "active");
+    assert_eq!(ended.count(), 9, "a few are believed before it shows");
+    assert!(rows.iter().all(|row| !row.contains_key("lease_holder")));
+    let breaker = world.items("platforms").await.remove(0);
+    assert!(number(&breaker, "open_until") > 0 && number(&breaker, "held_since") > 0);
+    // The breaker is open: the last two were not asked for.
+    assert_eq!(world.calls("token_refresh").await, 10);
+    let logs = world.stack.all_logs().unwrap();
+    assert!(logs.contains("their end is not believed"));
+    world.end().await;
+}
