@@ -73,7 +73,7 @@ impl Weather {
         let outages = (0..dice.below(3)).map(|_| {
             let from = now + dice.millis(span.as_millis() as u64);
             Outage {
-                service: *dice.pick::<&'static str>(&services),
+                service: dice.pick::<&'static str>(&services),
                 from,
                 until: from + dice.millis(60_000),
             }
