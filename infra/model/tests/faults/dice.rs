@@ -80,7 +80,7 @@ impl Weather {
         });
         Self {
             outages: outages.collect(),
-            rates: (5 + dice.below(40), 10 + dice.below(120)),
+            rates: (8 + dice.below(60), 15 + dice.below(150)),
             dice,
         }
     }
