@@ -94,7 +94,7 @@ impl Update {
         let paths = self.paths();
         for (place, path) in paths.iter().enumerate() {
             let overlaps = |other: &&Path| other.starts_with(path) || path.starts_with(other);
-            if paths[..place].iter().any(|other| overlaps(other)) {
+            if paths[..place].iter().any(overlaps) {
                 let sentence = "Two document paths overlap with each other";
                 return Err(Refusal::invalid(format!("{sentence}: {}", path.join("."))));
             }

@@ -73,14 +73,14 @@ impl Weather {
         let outages = (0..dice.below(3)).map(|_| {
             let from = now + dice.millis(span.as_millis() as u64);
             Outage {
-                service: *dice.pick::<&'static str>(&services),
+                service: dice.pick::<&'static str>(&services),
                 from,
                 until: from + dice.millis(60_000),
             }
         });
         Self {
             outages: outages.collect(),
-            rates: (5 + dice.below(40), 10 + dice.below(120)),
+            rates: (8 + dice.below(60), 15 + dice.below(150)),
             dice,
         }
     }

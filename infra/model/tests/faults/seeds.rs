@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use domain::ConnectionId;
 use model::pass;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::bench;
@@ -23,7 +24,7 @@ use crate::world::{FILE, World};
 const STORM: Duration = Duration::from_secs(45 * 60);
 /// How long everything may take to come to rest: the longest are the platform's pauses after starts
 /// without a clear word, and a message that comes again after 12 minutes.
-const CALM: Duration = Duration::from_secs(3 * 3_600);
+const CALM: Duration = Duration::from_secs(8_400);
 
 const PEOPLE: [(&str, &str); 4] = [
     ("u1", "mara"),
@@ -112,8 +113,14 @@ async fn act(world: &Arc<World>, story: &Mutex<Story>, dice: &Dice, number: u64)
     let Some((user, account, connection)) = some else {
         return;
     };
+    if dice.chance(60) {
+        // Somebody wants a fresh token just now: what follows meets it.
+        let wish = json!({ "user_id": user, "connection_id": connection });
+        world.queues["refresh"].send(&wish.to_string(), dice.millis(200));
+        pass(dice.millis(500)).await;
+    }
     match dice.below(100) {
-        0..55 => {
+        0..50 => {
             let wish = Wish {
                 user: user.to_owned(),
                 connection,
@@ -131,14 +138,14 @@ async fn act(world: &Arc<World>, story: &Mutex<Story>, dice: &Dice, number: u64)
                 wish.text
             ));
         }
-        55..75 => {
+        50..72 => {
             // Noted before it begins: whoever connects again meanwhile takes it back.
             story.lock().unwrap().gone.insert(connection.clone());
             if !world.disconnect(user, &connection).await {
                 story.lock().unwrap().gone.remove(&connection);
             }
         }
-        75..85 => {
+        72..84 => {
             world.say(format!("{account} removes the app"));
             world.platform.remove(account).await;
         }
