@@ -119,13 +119,14 @@ impl Rest {
         }
     }
 
-    /// The newest grant of an account.
-    fn grant(&self, open_id: &str) -> Option<&Value> {
-        let own = self
-            .grants
-            .iter()
-            .filter(|grant| grant["open_id"] == open_id);
-        own.max_by_key(|grant| grant["grant_id"].as_u64())
+    /// Whether the platform ended the consent that this refresh token came of.
+    fn is_revoked(&self, token: &str) -> bool {
+        let own = self.grants.iter().filter(|grant| {
+            let tokens = grant["refresh"].as_array();
+            tokens.is_some_and(|tokens| tokens.iter().any(|one| one["token"] == token))
+        });
+        own.into_iter()
+            .any(|grant| !grant["removed_reason"].is_null())
     }
 
     /// Whether the platform let this refresh token live.
@@ -233,14 +234,13 @@ async fn one_connection(
                 .push(format!("{id} is active and gives no token: {error}")),
         },
         Is::NeedsReauth => {
-            let grant = rest.grant(&at.account.id);
-            let ended = grant.is_none_or(|grant| !grant["removed_reason"].is_null());
+            let held = held(world, at).await;
+            let ended = rest.is_revoked(&held);
             match at.reason {
                 Some(Reason::GrantRevoked) => findings.must(ended, || {
                     format!("{id} was given up as revoked, and the platform revoked nothing")
                 }),
                 Some(Reason::RotationLost) => {
-                    let held = held(world, at).await;
                     findings.must(ended || in_the_window(world, &held), || {
                         format!("{id} lost a rotated token outside the stated window")
                     });
