@@ -85,7 +85,11 @@ impl Admin {
                         .open_by_hand(platform, &fault, until, &attempt)
                         .await
                 }
-                State::Closed => self.platforms.close(platform, ask.now, &attempt).await,
+                State::Closed => {
+                    self.platforms
+                        .close(platform, Timestamp::default(), &attempt)
+                        .await
+                }
             };
             set.map_err(Problem::unavailable)?;
             let breaker = self.platforms.breaker(platform).await;

@@ -172,7 +172,7 @@ impl Instance {
                 asker: Asker {
                     logs: SyncLogs::new(db(), table(&var::TABLE_SYNC_LOGS)),
                     queue: wiring.insights(env),
-                    off: Vec::new(),
+                    off: Default::default(),
                     clock: time.clone(),
                     entropy: entropy.clone(),
                 },

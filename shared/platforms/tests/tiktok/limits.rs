@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use domain::Mode;
 use platforms::tiktok::TikTok;
-use platforms::{Cancel, Limit, LimitOf, Publish, Rule, State};
+use platforms::{Cancel, Limit, LimitOf, Publish, Rule, State, Statistics, Wanted};
 use serde_json::{Value, json};
 
-use crate::support::{Post, T0, app_with, bundle};
+use crate::support::{Post, T0, app_with, bundle, good};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -80,10 +80,8 @@ fn rules_are_the_documented_ones() {
         of_call(&draft, &draft.start()),
         of_call(&post, &Post::direct(4_000_000).processing()),
         of_call(&Post::pull(Mode::Direct), &wish),
-        vec![
-            platforms::tiktok::limits::VIDEO_LIST,
-            platforms::tiktok::limits::VIDEO_QUERY,
-        ],
+        statistics(None),
+        statistics(Some(&["7600000000000000001".to_owned()])),
     ]
     .concat();
     let expected = [
@@ -127,6 +125,12 @@ fn rules_are_the_documented_ones() {
             "publish.cancel",
             LimitOf::Account,
             window(6, MINUTE),
+            "rate_limit_exceeded",
+        ),
+        (
+            "user.info",
+            LimitOf::App,
+            window(600, MINUTE),
             "rate_limit_exceeded",
         ),
         (
@@ -199,4 +203,25 @@ fn user_info_counts() {
             per: MINUTE,
         }
     );
+}
+
+/// The limits of every call of a reading of statistics.
+fn statistics(media: Option<&[String]>) -> Vec<Limit> {
+    let post = Post::direct(1);
+    let scopes = ["user.info.stats", "video.list"].map(str::to_owned);
+    let mut reading = Statistics::start(
+        &TikTok,
+        &Wanted {
+            account: &post.account,
+            scopes: &scopes,
+            media,
+        },
+    );
+    let mut limits = Vec::new();
+    while let Some(call) = reading.next(&bundle(&[])).unwrap() {
+        limits.extend(call.limits);
+        let data = json!({"user": {}, "videos": [], "has_more": false});
+        reading.answered(good(data).answer()).unwrap();
+    }
+    limits
 }
