@@ -22,6 +22,7 @@ mod figures;
 mod files;
 mod media;
 mod movie;
+mod new_media;
 mod plan;
 mod queue;
 mod resolve;

@@ -20,6 +20,7 @@ use crate::files::Files;
 use crate::queue::{Message, PublishQueue};
 
 mod answer;
+mod before;
 mod budget;
 mod turn;
 mod write;

@@ -32,6 +32,8 @@ async fn trouble_of_the_platform_costs_no_reading_that_stands() {
         let ended = sync(&world).await;
         assert_eq!(ended["state"], "failed", "{fault}");
         assert_eq!(ended["connections"][0]["fault"]["code"], code, "{fault}");
+        // Once TikTok has said that it is asked too often, nobody asks it for a minute.
+        world.forget_limits().await;
     }
     let row = world.connection_item(USER).await;
     assert_eq!(number(&row, "stats_read_at"), read_at);
@@ -60,6 +62,25 @@ async fn trouble_of_the_platform_costs_no_reading_that_stands() {
     );
     let fault = &world.status_of(USER, &id).await["statistics"]["last_fault"];
     assert_eq!(fault["code"], "platform_down");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_the_platform_tells_of_is_kept_before_the_next_call() {
+    let (world, _) = connected().await;
+    world
+        .fault(json!({ "endpoint": "user_info", "error": "rate_limit_exceeded" }))
+        .await;
+    assert_eq!(sync(&world).await["state"], "failed");
+    let asked = world.calls("user_info").await;
+    ask(&world).await;
+    let waits = world.stack.record().wait(1, SOON, |call| {
+        let need =
+            |(a, r): &(String, String)| a == "sqs:SendMessage" && r.contains("InsightsQueue");
+        call.function == "insights-worker" && call.needs.iter().any(need)
+    });
+    waits.await.unwrap();
+    assert_eq!(world.calls("user_info").await, asked, "nobody asked again");
     world.end().await;
 }
 

@@ -323,6 +323,20 @@ impl World {
             .unwrap();
     }
 
+    /// Forgets what was called lately, as the passing of time would.
+    pub(crate) async fn forget_limits(&self) {
+        let client = self.stack.clients().dynamodb;
+        for row in self.items("limits").await {
+            client
+                .delete_item()
+                .table_name(self.stack.table("limits").unwrap())
+                .key("limit_key", row["limit_key"].clone())
+                .send()
+                .await
+                .unwrap();
+        }
+    }
+
     /// Lets a target's time come.
     pub(crate) async fn target_due(&self, row: &Item) {
         let client = self.stack.clients().dynamodb;

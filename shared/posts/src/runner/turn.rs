@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::metric::LIMIT_WAITS;
-use domain::{AttemptId, Fault, FaultKind, Holder, Labels, Secret, Timestamp};
+use domain::{AttemptId, Fault, FaultKind, Holder, Secret, Timestamp};
 use http::Response;
-use limits::Place;
 use platforms::{
-    Action, Answer, App, Apps, Cancel, Finish, Job, Limit, MediaInfo, Publish, Repeat, State,
-    Upload,
+    Action, Answer, App, Apps, Finish, Job, MediaInfo, Publish, Repeat, State, Upload,
 };
 use store::Target;
 use store::targets::publish_key;
@@ -18,7 +15,7 @@ use transport::NoAnswer;
 use vault::{SealingKey, VaultError};
 
 use super::answer::{Done, no_access, timed, unanswered};
-use super::{Budget, Ran, Runner, owner_of};
+use super::{Budget, Ran, Runner};
 use crate::decide::{self, Moved, Then, Trouble};
 use crate::error::RunError;
 use crate::files::Reading;
@@ -43,8 +40,8 @@ pub(crate) struct Turn<'a> {
 
 /// The machine of a turn: what never changes during it.
 #[derive(Clone, Copy)]
-struct Machine<'a> {
-    platform: &'static dyn Publish,
+pub(super) struct Machine<'a> {
+    pub(super) platform: &'static dyn Publish,
     app: &'a App,
 }
 
@@ -167,26 +164,6 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Sees to the product's wish to cancel, once a turn. `None`: the turn goes on.
-    async fn cancel(
-        &mut self,
-        machine: Machine<'_>,
-        state: &mut State,
-    ) -> Result<Option<Ran>, RunError> {
-        let asked = self.item.cancel_asked_at.is_some() && !self.item.status.is_settled();
-        if !asked || self.cancel_tried || self.item.intent.is_some() {
-            return Ok(None);
-        }
-        self.cancel_tried = true;
-        match machine.platform.cancel(state, self.now()) {
-            Cancel::Stop => self.end(&Finish::Cancelled).await.map(Some),
-            Cancel::Ask(next) if next != *state => {
-                self.moved(machine, state, next, false, None).await
-            }
-            Cancel::Ask(_) | Cancel::TooLate => Ok(None),
-        }
-    }
-
     /// The state as it was left, or a new one; or the end, where there is none to go on from.
     async fn open(&self, machine: Machine<'_>) -> Result<Result<State, Finish>, RunError> {
         let Some(text) = &self.item.state else {
@@ -276,37 +253,6 @@ impl<'a> Turn<'a> {
             self.correct(&limits, fault).await;
         }
         Ok(done)
-    }
-
-    /// Takes the call's places; what it must wait for, where it must.
-    async fn reserve(&self, limits: &[Limit]) -> Result<Option<limits::Wait>, RunError> {
-        let limiter = &self.runner.limiter;
-        let id = self.item.target_id.as_str();
-        Ok(
-            match limiter.reserve(owner_of(&self.item), limits, id).await? {
-                Place::Now => None,
-                Place::Later(wait) => {
-                    tracing::info!(
-                        target.id = id,
-                        platform = %self.item.platform,
-                        limit = wait.limit,
-                        until = %wait.until,
-                        "a platform's limit is kept"
-                    );
-                    let labels = Labels::from(self.item.platform).limit(wait.limit);
-                    self.runner.tokens.meter().count(&LIMIT_WAITS, labels);
-                    Some(wait)
-                }
-            },
-        )
-    }
-
-    /// Takes over what the platform says of its limits. Never holds up the outcome that brought it.
-    async fn correct(&self, limits: &[Limit], fault: &Fault) {
-        let limiter = &self.runner.limiter;
-        if let Err(error) = limiter.correct(owner_of(&self.item), limits, fault).await {
-            tracing::warn!(error = %error, "a platform's word on its limit was not kept");
-        }
     }
 
     async fn upload(
@@ -416,7 +362,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Writes that the machine moved; `None`: this worker goes on.
-    async fn moved(
+    pub(super) async fn moved(
         &mut self,
         machine: Machine<'_>,
         state: &mut State,
@@ -489,7 +435,7 @@ impl<'a> Turn<'a> {
         Ok(self.write(step, &state).await?.unwrap_or(Ran::Lost))
     }
 
-    async fn end(&mut self, finish: &Finish) -> Result<Ran, RunError> {
+    pub(super) async fn end(&mut self, finish: &Finish) -> Result<Ran, RunError> {
         let step = decide::finished(&self.item, None, finish);
         self.log(&step);
         let state = State {
