@@ -1,7 +1,10 @@
 //! Syncs of statistics that are asked for: of one connection, of all connections on some platforms,
 //! and the handle under which both are polled.
 
-use domain::{ConnectionId, ConnectionStatus, Fault, FaultKind, Platform, SyncId, UserId};
+use audit::Deed;
+use domain::{
+    Act, ConnectionId, ConnectionStatus, Fault, FaultKind, Platform, SyncId, UserId, Who,
+};
 use http::StatusCode;
 use lambda::{Answer, Problem, Request, Response, Scope, responses};
 use serde::Deserialize;
@@ -32,7 +35,7 @@ impl Api {
         let connection = found
             .map_err(Problem::unavailable)?
             .ok_or(Problem::not_found())?;
-        self.ask(user, &[connection]).await
+        self.ask(&caller.who(), user, &[connection]).await
     }
 
     pub(crate) async fn sync_many(&self, request: &Request) -> Answer {
@@ -63,7 +66,7 @@ impl Api {
                 "There is no active connection on these platforms.",
             ));
         }
-        self.ask(user, &wanted).await
+        self.ask(&caller.who(), user, &wanted).await
     }
 
     pub(crate) async fn sync_state(&self, request: &Request) -> Answer {
@@ -77,9 +80,19 @@ impl Api {
         Ok(responses::json(StatusCode::OK, &view::sync(&handle)))
     }
 
-    async fn ask(&self, user: &UserId, connections: &[Connection]) -> Answer {
+    async fn ask(&self, who: &Who, user: &UserId, connections: &[Connection]) -> Answer {
         match self.asker.ask(user, connections).await {
-            Ok(asked) => Ok(accepted(&asked)),
+            Ok(asked) => {
+                self.trail
+                    .note(&Deed {
+                        who,
+                        act: Act::ConnectionSyncRequested,
+                        user: Some(user),
+                        object: Some(asked.sync_id.as_str()),
+                    })
+                    .await;
+                Ok(accepted(&asked))
+            }
             Err(AskError::Nothing(fault)) => Err(fault.into()),
             Err(AskError::TooOften(until)) => {
                 let sentence = "A user can ask for five syncs a minute.";

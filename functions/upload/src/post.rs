@@ -68,7 +68,8 @@ impl Upload {
     pub(crate) async fn cancel_post(&self, request: &Request) -> Answer {
         let user = self.user(request)?;
         let post: PostId = request.path_parameter("post_id")?;
-        let post = self.composer.cancel_all(&user, &post).await;
+        let composer = self.composer.acting(self.who(request)?);
+        let post = composer.cancel_all(&user, &post).await;
         Ok(responses::json(
             StatusCode::ACCEPTED,
             &post.map_err(problem)?,
@@ -79,7 +80,8 @@ impl Upload {
         let user = self.user(request)?;
         let post: PostId = request.path_parameter("post_id")?;
         let target: TargetId = request.path_parameter("target_id")?;
-        let target = self.composer.cancel(&user, &post, &target).await;
+        let composer = self.composer.acting(self.who(request)?);
+        let target = composer.cancel(&user, &post, &target).await;
         Ok(responses::json(
             StatusCode::ACCEPTED,
             &target.map_err(problem)?,

@@ -11,12 +11,12 @@ pub enum MediaKind {
     /// QuickTime.
     Mov,
     /// Matroska/WebM.
-    #[serde(rename = "webm")]
+    #[serde(rename = "webm", alias = "web_m")]
     WebM,
     /// JPEG image.
     Jpeg,
     /// WebP image.
-    #[serde(rename = "webp")]
+    #[serde(rename = "webp", alias = "web_p")]
     WebP,
     /// PNG image.
     Png,
@@ -31,6 +31,8 @@ impl MediaKind {
         let at = |from: usize, to: usize| head.get(from..to).unwrap_or_default();
         match () {
             () if at(4, 8) == b"ftyp" && at(8, 12) == b"qt  " => Some(Self::Mov),
+            // Pictures of the HEIF family have the same box; no platform takes them.
+            () if at(4, 8) == b"ftyp" && is_picture(at(8, 12)) => None,
             () if at(4, 8) == b"ftyp" => Some(Self::Mp4),
             // Old QuickTime files start with one of these boxes and have no `ftyp`.
             () if [b"moov", b"mdat", b"wide"]
@@ -65,6 +67,14 @@ impl MediaKind {
     }
 }
 
+/// Whether a major brand is one of HEIF or AVIF.
+fn is_picture(brand: &[u8]) -> bool {
+    const BRANDS: [&[u8; 4]; 10] = [
+        b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis",
+    ];
+    BRANDS.iter().any(|known| known.as_slice() == brand)
+}
+
 /// Where an upload stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,6 +100,8 @@ mod tests {
         let table: &[(&[u8], Option<MediaKind>)] = &[
             (b"\0\0\0\x18ftypisom", Some(MediaKind::Mp4)),
             (b"\0\0\0\x14ftypqt  ", Some(MediaKind::Mov)),
+            (b"\0\0\0\x18ftypheic", None),
+            (b"\0\0\0\x1cftypavif", None),
             (b"\0\0\0\x08wide\0\0", Some(MediaKind::Mov)),
             (b"\x1A\x45\xDF\xA3\x01", Some(MediaKind::WebM)),
             (b"\xFF\xD8\xFF\xE0", Some(MediaKind::Jpeg)),

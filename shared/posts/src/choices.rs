@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::metric::LIMIT_WAITS;
-use domain::{AttemptId, ConnectionId, Fault, FaultKind, Labels, UserId};
+use domain::{ConnectionId, Fault, FaultKind, Labels, UserId};
 use limits::{Limiter, Owner, Place};
 use platforms::{Answer, Apps, Choices, PostingChoices};
 use store::StoreError;
@@ -95,10 +95,11 @@ impl Chooser {
             account: &account.id,
         };
         let sent_at = self.tokens.clock().now();
-        // Nobody comes back for a place: whoever asks next asks anew.
-        let id = AttemptId::new(sent_at, self.tokens.entropy().as_ref());
+        // One place is kept for whoever asks of this connection next, so that a caller who waits as
+        // told gets through.
+        let id = access.connection.connection_id.as_str();
         let limits = call.limits.clone();
-        if let Place::Later(wait) = self.limiter.reserve(owner, &limits, id.as_str()).await? {
+        if let Place::Later(wait) = self.limiter.reserve(owner, &limits, id).await? {
             let labels = Labels::from(account.platform).limit(wait.limit);
             self.tokens.meter().count(&LIMIT_WAITS, labels);
             return Err(ChoicesError::Fault(wait.fault));
@@ -117,8 +118,11 @@ impl Chooser {
             sent_at,
         };
         let read = platform.read(app, answer);
-        if let Err(fault) = &read {
-            self.limiter.correct(owner, &limits, fault).await?;
+        // Never holds up the answer that brought it.
+        if let Err(fault) = &read
+            && let Err(error) = self.limiter.correct(owner, &limits, fault).await
+        {
+            tracing::warn!(error = %error, "a platform's word on its limit was not kept");
         }
         read.map_err(ChoicesError::Fault)
     }

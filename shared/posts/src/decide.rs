@@ -339,7 +339,7 @@ fn cancelled() -> Fault {
 
 fn gone() -> Fault {
     Fault::new(FaultKind::NotFound)
-        .sentence("The file is no longer stored: files are kept for 30 days. Upload it again.")
+        .sentence("The file is no longer stored: files are kept for 29 days. Upload it again.")
 }
 
 fn unreadable() -> Fault {

@@ -127,7 +127,10 @@ impl Fetcher {
             Ok(slice) => slice,
             Err(Stop::Failed(fault)) => self.failed(&mut media, fault).await,
             Err(Stop::Changed) => self.again(&mut media).await?,
-            Err(Stop::Later) => later(&mut media),
+            Err(Stop::Later) if is_worn_out(&mut media) => {
+                self.failed(&mut media, not_to_be_had()).await
+            }
+            Err(Stop::Later) => Slice::Later,
             Err(Stop::Files(FilesError::Gone)) => self.failed(&mut media, not_to_be_had()).await,
             Err(Stop::Files(error @ FilesError::Unavailable(_))) => return Err(error.into()),
         };
@@ -190,7 +193,10 @@ impl Fetcher {
             let mut piece = match piece {
                 Ok(piece) => piece,
                 // Parts that are whole are kept; the rest comes again.
-                Err(_) if have > from => return Ok(Slice::More),
+                Err(_) if have > from => {
+                    media.fetch_tries = 0;
+                    return Ok(Slice::More);
+                }
                 Err(_) => return Err(Stop::Later),
             };
             let skipped = skip.min(piece.len() as u64);
@@ -205,6 +211,7 @@ impl Fetcher {
                 }
                 self.keep(&key, &upload, &mut stored, part).await?;
                 if self.clock.now() + LEAST >= end {
+                    media.fetch_tries = 0;
                     return Ok(Slice::More);
                 }
             }
@@ -269,15 +276,14 @@ impl Fetcher {
     /// The address gives another file than before: what was fetched goes, and it begins anew.
     async fn again(&self, media: &mut Media) -> Result<Slice, RunError> {
         media.source_version = None;
-        let slice = later(media);
-        if slice == Slice::Failed {
-            return Ok(slice);
+        if is_worn_out(media) {
+            return Ok(self.failed(media, not_to_be_had()).await);
         }
         self.files
             .abort(&media.object_key, &media.upload_id)
             .await?;
         media.upload_id = self.files.begin(&media.object_key).await?;
-        Ok(slice)
+        Ok(Slice::Later)
     }
 
     fn attempt(&self) -> AttemptId {
@@ -285,14 +291,10 @@ impl Fetcher {
     }
 }
 
-fn later(media: &mut Media) -> Slice {
+/// Counts one more try that failed; whether it was the last.
+fn is_worn_out(media: &mut Media) -> bool {
     media.fetch_tries = media.fetch_tries.saturating_add(1);
-    if media.fetch_tries < TRIES {
-        return Slice::Later;
-    }
-    media.status = MediaStatus::Failed;
-    media.fault = Some(not_to_be_had());
-    Slice::Failed
+    media.fetch_tries >= TRIES
 }
 
 fn stopped(error: NotFetched) -> Stop {

@@ -69,7 +69,10 @@ impl Syncer {
             }
             let called = self.call(&mut *reading, next, &access).await;
             if let Err(fault) = &called {
-                self.limiter.correct(owner(held), &limits, fault).await?;
+                // Never holds up the outcome that brought it.
+                if let Err(error) = self.limiter.correct(owner(held), &limits, fault).await {
+                    tracing::warn!(error = %error, "a platform's word on its limit was not kept");
+                }
             }
             match called {
                 Ok(()) => {}

@@ -246,6 +246,11 @@ async fn a_user_asks_and_polls_and_is_told_when_it_is_too_often() {
         .await;
     let asked = asked.unwrap();
     assert_eq!(asked["connections"], json!([id]));
+    let trail = world.items("audit").await;
+    let noted = |row: &&Item| {
+        text(row, "act") == "connection.sync_requested" && text(row, "object") == asked["id"]
+    };
+    assert_eq!(trail.iter().filter(noted).count(), 1);
     let handle = format!("/v1/syncs/{}", asked["id"].as_str().unwrap());
     assert_eq!(
         outcome(&world, asked["id"].as_str().unwrap()).await["state"],

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::statistics::{
-    connected, figures, film, followers, followers_of_the_day, named, now_millis, sync, syncs,
+    ask, connected, figures, film, followers, followers_of_the_day, named, now_millis, sync, syncs,
     told, until_synced, world,
 };
 use crate::world::{SOON, USER, World, number};

@@ -20,7 +20,7 @@ const PRIVACY: &[&str] = &[
 ];
 
 /// What the operator must do where TikTok is to fetch files and they have no address.
-pub(super) const NO_MEDIA_ADDRESS: &str = "TikTok fetches this file by itself, and this deployment has no address for it. The operator must set the parameter `MediaBaseUrl` to a domain or prefix that is verified in TikTok's developer portal.";
+pub(super) const NO_MEDIA_ADDRESS: &str = "TikTok fetches this file by itself, and this deployment has no address for it. The operator must set the parameter `MediaDomainName` or `MediaBaseUrl` to a domain or prefix that is verified in TikTok's developer portal.";
 
 /// Every rule that the post breaks.
 pub(super) fn check(draft: &PostDraft<'_>) -> Vec<Violation> {
