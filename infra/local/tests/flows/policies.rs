@@ -17,6 +17,7 @@ use vault::Place;
 
 use crate::files::FileHost;
 use crate::sealed::{text_of_stack, vault};
+use crate::statistics::now_millis;
 use crate::world::{CLIENT_KEY, Item, SOON, USER, World, number, text};
 
 mod refreshing;
@@ -239,6 +240,14 @@ async fn webhooks(world: &World) {
         text(row, "status") == "disconnected"
     })
     .await;
+    // TikTok tells whole seconds: a consent given in the second of the end may be older than it, and
+    // is refused.
+    let ended = now_millis() / 1_000;
+    eventually("the next second but one", SOON, || async {
+        Ok((now_millis() / 1_000 > ended + 1).then_some(()))
+    })
+    .await
+    .unwrap();
 }
 
 /// The platform could not process a post that its worker still waits for: it is begun anew at once.

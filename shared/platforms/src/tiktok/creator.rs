@@ -91,17 +91,29 @@ pub(super) fn answered(
     job: &Job<'_>,
     answer: Answer<'_>,
 ) -> Result<State, Fault> {
-    let info = read(answer)?;
-    obey(job, &info)?;
+    let mut known = Known {
+        at: answer.sent_at,
+        comment_off: false,
+        duet_off: false,
+        stitch_off: false,
+    };
+    if !is_nowhere(answer) {
+        let info = read(answer)?;
+        obey(job, &info)?;
+        known.comment_off = info.comment_off;
+        known.duet_off = info.duet_off;
+        known.stitch_off = info.stitch_off;
+    }
     if let Phase::Init { creator, .. } = &mut machine.phase {
-        *creator = Some(Known {
-            at: answer.sent_at,
-            comment_off: info.comment_off,
-            duet_off: info.duet_off,
-            stitch_off: info.stitch_off,
-        });
+        *creator = Some(known);
     }
     Ok(machine.close(None))
+}
+
+/// Whether there is nothing at the question's address: none of its documented refusals has such a
+/// status. The start itself is then left to say what the creator may not do; the question only saves it.
+fn is_nowhere(answer: Answer<'_>) -> bool {
+    matches!(answer.response.status().as_u16(), 404 | 405 | 501)
 }
 
 /// What the creator cannot post now.

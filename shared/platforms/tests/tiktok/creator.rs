@@ -51,6 +51,19 @@ fn the_question_is_exact() {
 }
 
 #[test]
+fn where_nobody_answers_the_question_the_start_is_left_to_tell() {
+    for post in direct() {
+        for status in [404, 405, 501] {
+            let nobody = reply(status, "<html>no such page</html>");
+            let state = post.answered(&post.fresh(), &nobody).unwrap();
+            assert_eq!(post.next(&state, T0), Action::Call(Repeat::Once));
+        }
+        let refused = post.answered(&post.fresh(), &refusal(401, "scope_not_authorized"));
+        assert_eq!(refused.unwrap_err().kind, FaultKind::ScopeMissing);
+    }
+}
+
+#[test]
 fn the_chosen_privacy_must_be_offered() {
     for post in direct() {
         let offers = |options: Value| {
