@@ -153,7 +153,8 @@ impl Tokens {
         let body: Value = serde_json::from_slice(answer.response.body()).map_err(|_| failed())?;
         let secret = |name: &str| {
             let text = body.get(name).and_then(Value::as_str)?;
-            Some(Secret::new(text)).filter(|secret| !secret.is_empty())
+            // A token that is blank is as good as none.
+            (!text.trim().is_empty()).then(|| Secret::new(text))
         };
         let access = secret("access_token").ok_or_else(failed)?;
         let after = |name: &str| {

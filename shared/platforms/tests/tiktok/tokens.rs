@@ -63,6 +63,13 @@ fn what_a_refresh_leaves_out_is_kept() {
             "user.info.basic",
         ),
         (
+            json!({"access_token": "act.new", "refresh_token": " "}),
+            "rft.old",
+            None,
+            1_000,
+            "user.info.basic",
+        ),
+        (
             json!({"access_token": "act.new", "refresh_token": null}),
             "rft.old",
             None,
