@@ -10,17 +10,20 @@ mod health;
 mod query;
 mod queues;
 mod refreshes;
+mod rewrap;
 mod schedules;
+mod sync_logs;
 mod trail;
 mod webhooks;
 
 use std::sync::Arc;
 
+use ::rewrap::Desk;
 use audit::{Deed, Trail};
 use domain::{Act, AttemptId, Clock, Entropy, Outcome, Timestamp, UserId, Who};
 use lambda::{Answer, Invoker, Problem, Request};
 use platforms::Apps;
-use store::{AuditTable, Connections, Deliveries, Events, Platforms};
+use store::{AuditTable, Connections, Deliveries, Events, Platforms, SyncLogs};
 
 pub use queues::Queues;
 pub use schedules::Schedules;
@@ -42,6 +45,10 @@ pub struct Admin {
     pub events: Events,
     /// Circuit breakers.
     pub platforms: Platforms,
+    /// What became of syncs of statistics.
+    pub logs: SyncLogs,
+    /// Where the move to another KMS key is begun and looked at.
+    pub rewrap: Desk,
     /// The queues' client.
     pub sqs: aws_sdk_sqs::Client,
     /// Where queues and their dead letters are.
@@ -98,6 +105,9 @@ impl Admin {
             "POST /v1/admin/refreshes" => self.force_refresh(&ask).await,
             "GET /v1/admin/schedules" => Ok(self.list_schedules()),
             "POST /v1/admin/schedules/{schedule}/run" => self.run_schedule(&ask).await,
+            "GET /v1/admin/sync-logs" => self.list_sync_logs(&ask).await,
+            "GET /v1/admin/rewrap" => self.rewrap_status().await,
+            "POST /v1/admin/rewrap" => self.start_rewrap(&ask).await,
             "GET /v1/admin/audit" => self.list_audit(&ask).await,
             "GET /v1/admin/health" => self.health(&ask).await,
             _ => Err(Problem::not_found()),

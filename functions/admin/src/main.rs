@@ -7,7 +7,7 @@ use std::time::Duration;
 use admin::{Admin, Queues, Schedules};
 use lambda::Invoker;
 use lambda::variables as var;
-use store::{Connections, Deliveries, Events, Platforms};
+use store::{Connections, Deliveries, Events, Platforms, SyncLogs};
 use wiring::Wiring;
 
 /// How long another function's answer is waited for; under the gateway's own 30 seconds.
@@ -23,6 +23,8 @@ fn main() -> ExitCode {
             deliveries: Deliveries::new(wiring.dynamodb(), env.text(&var::TABLE_DELIVERIES)),
             events: Events::new(wiring.dynamodb(), env.text(&var::TABLE_EVENTS)),
             platforms: Platforms::new(wiring.dynamodb(), env.text(&var::TABLE_PLATFORMS)),
+            logs: SyncLogs::new(wiring.dynamodb(), env.text(&var::TABLE_SYNC_LOGS)),
+            rewrap: wiring.rewrap_desk(&env),
             sqs: wiring.sqs(),
             queues: Queues {
                 refresh: env.text(&var::QUEUE_REFRESH),
@@ -33,6 +35,10 @@ fn main() -> ExitCode {
                 publish_dead: env.text(&var::QUEUE_PUBLISH_DEAD),
                 webhook: env.text(&var::QUEUE_WEBHOOK),
                 webhook_dead: env.text(&var::QUEUE_WEBHOOK_DEAD),
+                insights: env.text(&var::QUEUE_INSIGHTS),
+                insights_dead: env.text(&var::QUEUE_INSIGHTS_DEAD),
+                rewrap: env.text(&var::QUEUE_REWRAP),
+                rewrap_dead: env.text(&var::QUEUE_REWRAP_DEAD),
                 schedule_dead: env.text(&var::QUEUE_SCHEDULE_DEAD),
             },
             invoker: Invoker::new(&wiring.aws, ANSWER),

@@ -49,11 +49,16 @@ pub(crate) fn read<T>(
 
 /// How many are wanted.
 pub(crate) fn limit(query: &Query) -> Result<usize, Problem> {
-    let sentence = "Give a number from 1 to 100.";
-    let limit = read(query, "limit", sentence, |text| {
-        text.parse().ok().filter(|limit| (1..=MOST).contains(limit))
+    limit_to(query, MOST)
+}
+
+/// How many are wanted, where no list is longer than `most`.
+pub(crate) fn limit_to(query: &Query, most: usize) -> Result<usize, Problem> {
+    let sentence = format!("Give a number from 1 to {most}.");
+    let limit = read(query, "limit", &sentence, |text| {
+        text.parse().ok().filter(|limit| (1..=most).contains(limit))
     })?;
-    Ok(limit.unwrap_or(USUAL))
+    Ok(limit.unwrap_or(USUAL.min(most)))
 }
 
 /// A place in a list, as `store` has it: `<milliseconds>#<id>`.
@@ -116,6 +121,8 @@ mod tests {
         ] {
             assert_eq!(limit(&query(text)).ok(), expected, "{text}");
         }
+        assert_eq!(limit_to(&query(""), 5).ok(), Some(5));
+        assert!(limit_to(&query("?limit=6"), 5).is_err());
         assert!(only(&query("?a=1"), &["a"]).is_ok());
         assert_eq!(only(&query("?b=1"), &["a"]).unwrap_err().status(), 400);
     }

@@ -26,6 +26,14 @@ pub struct Queues {
     pub webhook: String,
     /// Their dead letters.
     pub webhook_dead: String,
+    /// Syncs of statistics.
+    pub insights: String,
+    /// Their dead letters.
+    pub insights_dead: String,
+    /// Slices of a move to another KMS key.
+    pub rewrap: String,
+    /// Their dead letters.
+    pub rewrap_dead: String,
     /// Ticks that reached no function: no queue of ours held them before.
     pub schedule_dead: String,
 }
@@ -38,15 +46,19 @@ pub(crate) enum Queue {
     Rescue,
     Publish,
     Webhook,
+    Insights,
+    Rewrap,
     Schedule,
 }
 
 impl Queue {
-    pub(crate) const ALL: [Queue; 5] = [
+    pub(crate) const ALL: [Queue; 7] = [
         Self::Refresh,
         Self::Rescue,
         Self::Publish,
         Self::Webhook,
+        Self::Insights,
+        Self::Rewrap,
         Self::Schedule,
     ];
 
@@ -56,6 +68,8 @@ impl Queue {
             Self::Rescue => "rescue",
             Self::Publish => "publish",
             Self::Webhook => "webhook",
+            Self::Insights => "insights",
+            Self::Rewrap => "rewrap",
             Self::Schedule => "schedule",
         }
     }
@@ -78,6 +92,8 @@ impl Queues {
             Queue::Rescue => Some(&self.rescue),
             Queue::Publish => Some(&self.publish),
             Queue::Webhook => Some(&self.webhook),
+            Queue::Insights => Some(&self.insights),
+            Queue::Rewrap => Some(&self.rewrap),
             Queue::Schedule => None,
         }
     }
@@ -89,6 +105,8 @@ impl Queues {
             Queue::Rescue => &self.rescue_dead,
             Queue::Publish => &self.publish_dead,
             Queue::Webhook => &self.webhook_dead,
+            Queue::Insights => &self.insights_dead,
+            Queue::Rewrap => &self.rewrap_dead,
             Queue::Schedule => &self.schedule_dead,
         }
     }

@@ -6,24 +6,33 @@ use std::collections::BTreeMap;
 use domain::Act;
 use http::StatusCode;
 use lambda::{Answer, Problem, Response, responses};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use crate::{Acted, Admin, Ask};
 
-/// The functions that schedules wake, by the names that routes have for them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Schedules(BTreeMap<String, String>);
+/// What schedules wake, by the names that routes have for them.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct Schedules(BTreeMap<String, Wake>);
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wake {
+    function: String,
+    /// What the schedule hands to the function, where it matters.
+    #[serde(default)]
+    input: Map<String, Value>,
+}
 
 impl Schedules {
-    /// Reads `sweeper=<function name>,token-refresh=<function name>`.
+    /// Reads `{"<name>": {"function": "<function name>", "input": {…}}, …}`.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let pair = |pair: &str| {
-            let (name, function) = pair.trim().split_once('=')?;
-            let good = !name.is_empty() && !function.is_empty();
-            good.then(|| (name.to_owned(), function.to_owned()))
-        };
-        let pairs = text.split(',').map(pair).collect::<Option<_>>();
-        pairs.map(Self).ok_or("not name=function, comma separated")
+        const PROBLEM: &str = "not JSON of names with their functions";
+        let read: Self = serde_json::from_str(text).map_err(|_| PROBLEM)?;
+        let good = |(name, wake): (&String, &Wake)| !name.is_empty() && !wake.function.is_empty();
+        let whole = !read.0.is_empty() && read.0.iter().all(good);
+        whole.then_some(read).ok_or(PROBLEM)
     }
 }
 
@@ -35,9 +44,10 @@ impl Admin {
 
     pub(crate) async fn run_schedule(&self, ask: &Ask<'_>) -> Answer {
         let name: String = ask.request.path_parameter("schedule")?;
-        let function = self.schedules.0.get(&name).ok_or_else(Problem::not_found)?;
+        let wake = self.schedules.0.get(&name).ok_or_else(Problem::not_found)?;
+        let input = serde_json::to_string(&wake.input).map_err(Problem::internal)?;
         let deed = async {
-            let started = self.invoker.start(function, "{}").await;
+            let started = self.invoker.start(&wake.function, &input).await;
             started.map_err(Problem::unavailable)?;
             let started = json!({ "schedule": name, "status": "started" });
             Ok(Acted {
@@ -56,10 +66,21 @@ mod tests {
 
     #[test]
     fn schedules_are_read_from_the_template() {
-        let read = Schedules::parse("sweeper=s-Sweeper, token-refresh=s-Refresh").unwrap();
-        assert_eq!(read.0["token-refresh"], "s-Refresh");
-        assert_eq!(read.0.len(), 2);
-        for bad in ["", "sweeper", "sweeper=", "=x", "a=b,,c=d"] {
+        let text = r#"{"sweeper": {"function": "s-Sweeper"},
+            "due": {"function": "s-Insights", "input": {"pass": "due"}}}"#;
+        let read = Schedules::parse(text).unwrap();
+        assert_eq!(read.0["sweeper"].function, "s-Sweeper");
+        assert!(read.0["sweeper"].input.is_empty());
+        assert_eq!(read.0["due"].input["pass"], "due");
+        for bad in [
+            "",
+            "{}",
+            "sweeper=s-Sweeper",
+            r#"{"": {"function": "f"}}"#,
+            r#"{"sweeper": {"function": ""}}"#,
+            r#"{"sweeper": {"function": "f", "inputs": {}}}"#,
+            r#"{"sweeper": {"function": "f", "input": "due"}}"#,
+        ] {
             assert!(Schedules::parse(bad).is_err(), "{bad}");
         }
     }

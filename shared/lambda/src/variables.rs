@@ -67,9 +67,11 @@ variables! {
     QUEUE_RESCUE_DEAD: "URL of the dead letters of the rescue queue";
     QUEUE_PUBLISH_DEAD: "URL of the dead letters of the publish queue";
     QUEUE_WEBHOOK_DEAD: "URL of the dead letters of the webhook queue";
+    QUEUE_INSIGHTS_DEAD: "URL of the dead letters of the queue of statistics syncs";
+    QUEUE_REWRAP_DEAD: "URL of the dead letters of the queue of the move to another KMS key";
     QUEUE_SCHEDULE_DEAD: "URL of the ticks that reached no function";
     FUNCTION_WEBHOOK: "name of the function that takes webhooks";
-    SCHEDULES: "the scheduled functions, as name=function name, comma separated";
+    SCHEDULES: "what schedules wake, as JSON: for each name, the function and, if it needs one, its input";
     QUEUE_INSIGHTS: "URL of the queue of statistics syncs";
     KMS_KEY_ID: "ARN of the key that seals tokens";
     MEDIA_BUCKET: "name of the bucket of uploaded media";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use domain::{AttemptId, Clock, Entropy, JobId, Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use store::jobs::{JobState, RewrapCounts};
 use store::{Jobs, RewrapJob};
 
@@ -42,9 +42,15 @@ pub struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// When it was begun.
+    #[serde(serialize_with = "rfc3339")]
     pub started_at: Timestamp,
     /// When it last moved on.
+    #[serde(serialize_with = "rfc3339")]
     pub updated_at: Timestamp,
+}
+
+fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&at.rfc3339())
 }
 
 impl From<RewrapJob> for View {

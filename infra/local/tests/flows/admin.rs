@@ -124,6 +124,9 @@ async fn operators_alone_come_in() {
         (Method::POST, "refreshes"),
         (Method::GET, "schedules"),
         (Method::POST, "schedules/sweeper/run"),
+        (Method::GET, "sync-logs"),
+        (Method::GET, "rewrap"),
+        (Method::POST, "rewrap"),
         (Method::GET, "audit"),
         (Method::GET, "health"),
     ];
@@ -153,6 +156,8 @@ async fn operators_alone_come_in() {
         ("audit?day=yesterday", "day"),
         ("audit?day=2026-01-01&user_id=u", "day"),
         ("connections/expiring?days=0", "days"),
+        ("sync-logs?limit=51", "limit"),
+        ("sync-logs?connection_id=x", "connection_id"),
         ("health?limit=0", ""),
     ] {
         let path = format!("/v1/admin/{path}");
@@ -289,7 +294,13 @@ async fn schedules_run_now_and_breakers_are_set_by_hand() {
     let world = World::new().await;
     world.connect(USER).await;
     let names = get(&world, "schedules").await;
-    assert_eq!(names, json!({ "schedules": ["sweeper", "token-refresh"] }));
+    let all = [
+        "insights-due",
+        "insights-repair",
+        "sweeper",
+        "token-refresh",
+    ];
+    assert_eq!(names, json!({ "schedules": all }));
     let path = "platforms/tiktok/breaker";
     let open = post(&world, path, json!({ "state": "open", "minutes": 5 }), 200).await;
     assert_eq!(
@@ -298,7 +309,7 @@ async fn schedules_run_now_and_breakers_are_set_by_hand() {
     );
     let health = get(&world, "health").await;
     assert_eq!(health["breakers"][0]["state"], "open");
-    assert_eq!(health["queues"].as_array().unwrap().len(), 5);
+    assert_eq!(health["queues"].as_array().unwrap().len(), 7);
     // Nobody asks the platform while it is open.
     world.set_connection(USER, &[("due_at", 1)]).await;
     let run = "schedules/token-refresh/run";

@@ -105,11 +105,18 @@ pub(crate) async fn touch_everything(world: &World, user: &str, connection: &str
         "user_id": "nobody", "connection_id": format!("conn_{none}"), "sealed": "AA==", "seen": 1,
         "scopes": [], "issued_at": 0,
     });
+    let sync = json!({
+        "sync_id": format!("sync_{none}"), "user_id": "nobody",
+        "connection_id": format!("conn_{none}"), "sync_kind": "manual",
+    });
+    let slice = json!({ "kind": "go_on", "job_id": format!("job_{none}"), "slice": 0 });
     for (queue, letter) in [
         ("refresh", wish),
         ("publish", step),
         ("webhook", replay),
         ("rescue", rescue),
+        ("insights", sync),
+        ("rewrap", slice),
         ("schedule", json!({})),
     ] {
         let mut logical = queue.to_owned();
@@ -150,13 +157,21 @@ pub(crate) async fn touch_everything(world: &World, user: &str, connection: &str
         "audit".to_owned(),
         format!("audit?user_id={user}"),
         "connections/expiring?days=366".to_owned(),
+        "sync-logs".to_owned(),
+        format!("sync-logs?connection_id={connection}"),
         "health".to_owned(),
     ] {
         get(world, &path).await;
     }
-    for name in ["sweeper", "token-refresh"] {
+    for name in [
+        "sweeper",
+        "token-refresh",
+        "insights-due",
+        "insights-repair",
+    ] {
         post(world, &format!("schedules/{name}/run"), json!({}), 202).await;
     }
+    crate::admin_jobs::move_keys(world).await;
     let breaker = "platforms/tiktok/breaker";
     post(world, breaker, json!({ "state": "closed" }), 200).await;
     let before = version(world, user).await;

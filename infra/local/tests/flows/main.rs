@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod admin_jobs;
+#[cfg(test)]
 mod connect;
 #[cfg(test)]
 mod dead_letters;
