@@ -6,6 +6,7 @@ use platforms::Apps;
 use posts::{Told, release_open, told};
 use statistics::SyncMessage;
 use store::deliveries::DeliveryState;
+use store::targets::publish_key;
 use store::{Mark, Target, Transacted, Transaction};
 use tokens::{DisconnectError, EndedBy};
 
@@ -121,8 +122,11 @@ impl WebhookWorker {
     ) -> Result<Applied, Error> {
         let found = self.targets.of_publish(mark.platform, publish_id).await?;
         let mut targets = Vec::new();
+        // The index lags: a target may have begun another publish since, whose news this is not.
+        let key = publish_key(mark.platform, publish_id);
         for (post, target) in found {
-            targets.extend(self.targets.get(&post, &target).await?);
+            let found = self.targets.get(&post, &target).await?;
+            targets.extend(found.filter(|target| target.publish_key.as_deref() == Some(&key)));
         }
         if targets.is_empty() {
             return Ok(Applied::Unknown);

@@ -16,6 +16,9 @@ use crate::files::FilesError;
 /// creator would not expect it any more.
 const PATIENCE: i64 = 48 * 3_600;
 
+/// How long a settled target is asked after is the machine's to say, but not for longer than this.
+const LONGEST_FOLLOWING: i64 = 8 * 24 * 3_600;
+
 /// What is to be written about a step, and what happens then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -137,6 +140,8 @@ fn followed(seen: &Target, state: State, action: &Action, how: Moved, now: Times
     let step = news.unwrap_or_else(|| Step {
         state: Some(state),
         tries: 0,
+        // The answer came with the renewed token: what is left of its refusal is nobody's concern.
+        fault: seen.fault.clone().filter(|fault| !is_rejected(fault)),
         ..waits(seen, now)
     });
     Step { then, ..step }
@@ -212,8 +217,11 @@ pub(crate) fn waits(seen: &Target, until: Timestamp) -> Step {
 /// Whether a fresh token is to be fetched because of this fault: once, since a second refusal of a
 /// fresh one would go on for ever.
 pub(crate) fn wants_fresh_token(seen: &Target, fault: &Fault) -> bool {
-    let rejected = |fault: &Fault| fault.retry() == Retry::AfterRefresh;
-    rejected(fault) && !seen.fault.as_ref().is_some_and(rejected)
+    is_rejected(fault) && !seen.fault.as_ref().is_some_and(is_rejected)
+}
+
+fn is_rejected(fault: &Fault) -> bool {
+    fault.retry() == Retry::AfterRefresh
 }
 
 /// The token was renewed; the same action is tried again by the same worker.
@@ -235,6 +243,10 @@ pub(crate) fn troubled(
     entropy: &dyn Entropy,
     give_up: &dyn Fn(Fault) -> Finish,
 ) -> Step {
+    let last = seen.queued_at.plus_secs(match seen.status.is_settled() {
+        true => LONGEST_FOLLOWING,
+        false => PATIENCE,
+    });
     let end = |fault: Fault| match seen.status.is_settled() {
         // What was to come late does not come; the end that is known stands.
         true => Step {
@@ -244,7 +256,7 @@ pub(crate) fn troubled(
         false => finished(seen, None, &give_up(fault)),
     };
     let (fault, retry) = match trouble {
-        Trouble::Limited(wait) if wait.until > seen.queued_at.plus_secs(PATIENCE) => {
+        Trouble::Limited(wait) if wait.until > last => {
             return end(worn_out(wait.fault.clone()));
         }
         Trouble::Limited(wait) => {
@@ -278,7 +290,7 @@ pub(crate) fn troubled(
             until + backoff::jitter(Duration::from_secs(2), entropy)
         }
     };
-    if until > seen.queued_at.plus_secs(PATIENCE) {
+    if until > last {
         return end(worn_out(fault));
     }
     Step {
@@ -326,6 +338,8 @@ pub(crate) fn merged(before: Option<PublishedPost>, post: &PublishedPost) -> Pub
 /// The number of this failure in a row of its kind.
 fn streak(seen: &Target, fault: &Fault) -> u32 {
     match &seen.fault {
+        // A settled target keeps no fault of this kind.
+        _ if seen.status.is_settled() => seen.tries.saturating_add(1),
         Some(last) if last.kind == fault.kind => seen.tries.saturating_add(1),
         _ => 1,
     }

@@ -347,3 +347,150 @@ fn ids_of_a_published_post_add_up() {
     let both = merged(Some(post(&["1"], Some("u"))), &post(&["1", "2"], None));
     assert_eq!(both, post(&["1", "2"], Some("u")));
 }
+
+#[test]
+fn a_settled_target_is_told_what_comes_late_and_nothing_else() {
+    use TargetStatus::{Cancelled, Inbox, OutcomeUnknown, Published};
+    let later = NOW.plus_secs(600);
+    let post = PublishedPost {
+        ids: vec!["7".into()],
+        url: None,
+    };
+    let how = Moved {
+        begun: true,
+        sent_bytes: None,
+        time_left: true,
+    };
+    let published = Some(EventKind::PostPublished);
+    // (was, the machine says, is, event, then)
+    for (was, action, is, event, then) in [
+        (
+            Inbox,
+            Action::Finish(Finish::Published(post.clone())),
+            Published,
+            published,
+            Then::Over,
+        ),
+        (
+            Inbox,
+            Action::Follow(Finish::Published(PublishedPost::default()), later),
+            Published,
+            published,
+            Then::Follow(later),
+        ),
+        (
+            Inbox,
+            Action::Follow(Finish::Inbox, later),
+            Inbox,
+            None,
+            Then::Follow(later),
+        ),
+        (
+            Inbox,
+            Action::Finish(Finish::Inbox),
+            Inbox,
+            None,
+            Then::Over,
+        ),
+        (
+            Published,
+            Action::Finish(Finish::Published(post.clone())),
+            Published,
+            published,
+            Then::Over,
+        ),
+        (
+            Published,
+            Action::Finish(Finish::Failed(fault(FaultKind::PlatformDown))),
+            Published,
+            None,
+            Then::Over,
+        ),
+        (
+            OutcomeUnknown,
+            Action::Follow(Finish::Inbox, later),
+            Inbox,
+            Some(EventKind::PostInbox),
+            Then::Follow(later),
+        ),
+        (
+            Cancelled,
+            Action::Finish(Finish::Published(post.clone())),
+            Published,
+            published,
+            Then::Over,
+        ),
+        (
+            Inbox,
+            Action::Call(Repeat::Repeatable),
+            Inbox,
+            None,
+            Then::GoOn,
+        ),
+    ] {
+        let step = moved(&target(was), state(), &action, how, NOW);
+        assert_eq!(
+            (step.status, step.event, step.then),
+            (is, event, then),
+            "{action:?}"
+        );
+    }
+    // A token that was renewed in between leaves no trace.
+    let renewed = Target {
+        fault: Some(fault(FaultKind::TokenRejected)),
+        ..target(Inbox)
+    };
+    let step = moved(
+        &renewed,
+        state(),
+        &Action::Follow(Finish::Inbox, later),
+        how,
+        NOW,
+    );
+    assert_eq!(step.fault, None);
+}
+
+#[test]
+fn trouble_in_asking_after_a_settled_target_is_nobodys_concern() {
+    let settled = target(TargetStatus::Inbox);
+    let entropy = SeededEntropy::new(1);
+    let give_up = |fault: Fault| Finish::Failed(fault);
+    let late = NOW.plus_secs(5 * 86_400);
+    let step = |trouble: &Trouble| troubled(&settled, trouble, late, &entropy, &give_up);
+    let limited = Trouble::Limited(Wait {
+        limit: "publish.status",
+        until: late.plus_secs(60),
+        ask_at: late.plus_secs(60),
+        fault: fault(FaultKind::RateLimited),
+    });
+    let passing = Trouble::Fault(fault(FaultKind::PlatformDown));
+    for trouble in [limited, passing] {
+        let step = step(&trouble);
+        let goes_on = matches!(step.then, Then::Follow(at) if at > late);
+        assert!(goes_on, "{trouble:?}: {step:?}");
+        assert_eq!((step.status, step.event), (TargetStatus::Inbox, None));
+        assert_eq!(step.fault, None);
+    }
+    // The pauses grow, and after eight days nobody asks any more.
+    let worn = Target {
+        tries: backoff::TRIES,
+        ..settled.clone()
+    };
+    let passing = Trouble::Fault(fault(FaultKind::PlatformDown));
+    let worn = troubled(&worn, &passing, late, &entropy, &give_up);
+    assert_eq!((worn.status, worn.then), (TargetStatus::Inbox, Then::Over));
+    let after = NOW.plus_secs(9 * 86_400);
+    let over = troubled(&settled, &passing, after, &entropy, &give_up);
+    assert_eq!((over.status, over.then), (TargetStatus::Inbox, Then::Over));
+    // What will never come is no longer waited for; the end that is known stands.
+    let gone = step(&Trouble::NotConnected(fault(FaultKind::ReauthNeeded)));
+    assert_eq!(
+        (gone.status, gone.event, gone.then),
+        (TargetStatus::Inbox, None, Then::Over)
+    );
+    // A target that is under way is given up in the end.
+    let under_way = target(TargetStatus::Publishing);
+    let passing = Trouble::Fault(fault(FaultKind::PlatformDown));
+    let step = troubled(&under_way, &passing, late, &entropy, &give_up);
+    assert_eq!(step.status, TargetStatus::Failed);
+}

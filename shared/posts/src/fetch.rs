@@ -15,7 +15,7 @@ use domain::{
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use store::media::FetchLease;
-use store::{Media, MediaTable};
+use store::{Media, MediaTable, StoreError};
 use transport::{Fetch, Fetched, NotFetched};
 
 use crate::backoff;
@@ -87,6 +87,14 @@ enum Stop {
     Changed,
     /// Trouble with the bucket.
     Files(FilesError),
+    /// Trouble with the database.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl From<FilesError> for Stop {
@@ -123,7 +131,7 @@ impl Fetcher {
             return Ok(Slice::Held);
         };
         let end = deadline - MARGIN.min(deadline.since(now) / 4);
-        let slice = match self.slice(&mut media, end).await {
+        let slice = match self.slice(&mut media, &holder, end).await {
             Ok(slice) => slice,
             Err(Stop::Failed(fault)) => self.failed(&mut media, fault).await,
             Err(Stop::Changed) => self.again(&mut media).await?,
@@ -133,6 +141,7 @@ impl Fetcher {
             Err(Stop::Later) => Slice::Later,
             Err(Stop::Files(FilesError::Gone)) => self.failed(&mut media, not_to_be_had()).await,
             Err(Stop::Files(error @ FilesError::Unavailable(_))) => return Err(error.into()),
+            Err(Stop::Store(error)) => return Err(error.into()),
         };
         if slice == Slice::Ready {
             let until = self.clock.now().plus_secs(FILE_LIFE);
@@ -152,7 +161,12 @@ impl Fetcher {
         Ok(slice)
     }
 
-    async fn slice(&self, media: &mut Media, end: Timestamp) -> Result<Slice, Stop> {
+    async fn slice(
+        &self,
+        media: &mut Media,
+        holder: &Holder,
+        end: Timestamp,
+    ) -> Result<Slice, Stop> {
         let url = media.source_url.clone().unwrap_or_default();
         let (key, upload) = (media.object_key.clone(), media.upload_id.clone());
         let mut stored = match self.files.all_parts(&key, &upload).await {
@@ -176,11 +190,16 @@ impl Fetcher {
             version,
             mut bytes,
         } = fetched.map_err(stopped)?;
-        if from > 0 && version.is_none() {
+        if from == 0 {
+            media.source_version = version;
+            let kept = self.media.fetches(media, holder, &self.attempt()).await?;
+            if kept.is_none() {
+                return Ok(Slice::Held);
+            }
+        } else if media.source_version.is_none() {
             // Nothing says that these bytes belong to those that are there.
             return Err(Stop::Changed);
         }
-        media.source_version = version;
         if total.is_some_and(|total| total > MAX_MEDIA_BYTES) {
             return Err(Stop::Failed(too_large()));
         }

@@ -238,6 +238,25 @@ impl MediaTable {
         self.changed(seen, change, attempt).await
     }
 
+    /// Writes what its address calls the file that is being fetched, before any of it is kept: what
+    /// comes later must be of the same version. `None`: it is no longer this worker's.
+    pub async fn fetches(
+        &self,
+        seen: &Media,
+        holder: &Holder,
+        attempt: &AttemptId,
+    ) -> Result<Option<Media>, StoreError> {
+        let change = Change::new()
+            .set_or_remove(
+                "source_version",
+                seen.source_version.as_ref().map(item::text),
+            )
+            .when("#status = :fetching AND #fetch_lease.#holder = :me")
+            .bind("fetching", value(MediaStatus::Fetching))
+            .bind("me", value(holder));
+        self.changed(seen, change, attempt).await
+    }
+
     /// Writes how far a worker came with a file that is being fetched, and gives it back: `seen` with
     /// its new status, fault, tries, upload and source version. `None`: it is no longer this worker's.
     pub async fn fetched(

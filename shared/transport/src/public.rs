@@ -150,7 +150,23 @@ fn read(
             (range.start, total)
         }
         StatusCode::OK => (0, answer.content_length()),
-        StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => return Err(NotFetched::Changed),
+        StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => {
+            let whole = headers
+                .get(CONTENT_RANGE)
+                .and_then(|value| value.to_str().ok())
+                .and_then(|text| text.strip_prefix("bytes */")?.parse::<u64>().ok());
+            // Nothing is left of it. A host need not name the version in a refusal.
+            let same = named.is_none() || version.is_none() || named.as_deref() == version;
+            if whole != Some(from) || !same {
+                return Err(NotFetched::Changed);
+            }
+            return Ok(Fetched {
+                from,
+                total: whole,
+                version: version.map(str::to_owned),
+                bytes: Box::pin(futures_util::stream::empty()),
+            });
+        }
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
             return Err(NotFetched::Busy(status));
         }

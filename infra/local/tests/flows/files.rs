@@ -93,7 +93,9 @@ async fn answer(
                 return answer.body(Body::from(bytes)).unwrap();
             };
             if from >= total {
-                return answer.status(416).body(Body::empty()).unwrap();
+                let range = format!("bytes */{total}");
+                let answer = answer.status(416).header(header::CONTENT_RANGE, range);
+                return answer.body(Body::empty()).unwrap();
             }
             let range = format!("bytes {from}-{}/{total}", total - 1);
             answer

@@ -24,7 +24,7 @@ const MOST_PAGES: usize = 4;
 /// So many videos are asked for by id in one sync; further ones are left out.
 const MOST_IDS: usize = 100;
 
-const COUNTS: &str = "open_id,follower_count,following_count,likes_count,video_count";
+const COUNTS: &str = "follower_count,following_count,likes_count,video_count";
 const VIDEO: &str = "id,create_time,title,video_description,duration,share_url,view_count,like_count,comment_count,share_count";
 
 impl Statistics for TikTok {
@@ -179,7 +179,10 @@ impl StatisticsReading for InProgress {
                 first_page(self.lists)
             }
             Ask::Page { number, cursor } => {
-                if !data.get("videos").is_some_and(Value::is_array) {
+                let videos = data.get("videos").filter(|videos| !videos.is_null());
+                let more = data.get("has_more").and_then(Value::as_bool) == Some(true);
+                // No videos may be told by an empty list, or by none.
+                if !videos.map_or(!more, Value::is_array) {
                     return Err(Fault::new(FaultKind::OurBug));
                 }
                 self.keep(&data);

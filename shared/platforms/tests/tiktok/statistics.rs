@@ -85,7 +85,7 @@ fn a_full_reading_asks_for_counts_and_then_page_by_page() {
     let (call, _) = next(&*reading).unwrap();
     assert_eq!(
         call,
-        "GET /v2/user/info/?fields=open_id,follower_count,following_count,likes_count,video_count"
+        "GET /v2/user/info/?fields=follower_count,following_count,likes_count,video_count"
     );
     reading.answered(ok(USER).answer()).unwrap();
     let (call, body) = next(&*reading).unwrap();

@@ -420,13 +420,23 @@ impl<'a> Turn<'a> {
             "This platform is not set up in this deployment. The operator must set it up.",
         );
         let nothing_sent = self.item.state.is_none();
+        // Without an app nobody can be asked, so a wish to cancel is met now or not in this turn.
+        self.cancel_tried = true;
+        if nothing_sent && self.item.cancel_asked_at.is_some() {
+            return self.end(&Finish::Cancelled).await;
+        }
         let give_up = |fault: Fault| match nothing_sent {
             true => Finish::Failed(fault),
             false => Finish::Unknown(fault),
         };
         let now = self.now();
         let entropy = self.runner.entropy.as_ref();
-        let step = decide::troubled(&self.item, &Trouble::Later(fault), now, entropy, &give_up);
+        let trouble = match self.item.status.is_settled() {
+            // What was to come late is no longer asked for.
+            true => Trouble::NotConnected(fault),
+            false => Trouble::Later(fault),
+        };
+        let step = decide::troubled(&self.item, &trouble, now, entropy, &give_up);
         self.log(&step);
         let state = State {
             data: serde_json::Value::Null,
