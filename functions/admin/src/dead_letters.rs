@@ -12,7 +12,7 @@ use lambda::{Answer, Problem, responses};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::query::{limit, only};
+use crate::query::limit;
 use crate::queues::Queue;
 use crate::{Acted, Admin, Ask};
 
@@ -95,7 +95,7 @@ impl Admin {
     pub(crate) async fn list_dead_letters(&self, ask: &Ask<'_>) -> Answer {
         let queue: Queue = ask.request.path_parameter("queue")?;
         let query = ask.request.query()?;
-        only(&query, &["limit"])?;
+        query.only(&["limit"])?;
         let limit = limit(&query)?;
         let url = self.queues.dead(queue);
         let count = self.depth(url).await?.whole();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use store::Mark;
 use store::deliveries::{DeliveryAsk, DeliveryState};
 
-use crate::query::{cursor, limit, only, parameter, read, shown};
+use crate::query::{cursor, limit, shown};
 use crate::{Acted, Admin, Ask};
 
 const STATES: &str = "Give processing, applied, orphan or replay.";
@@ -75,10 +75,10 @@ struct Queued<'a> {
 impl Admin {
     pub(crate) async fn list_deliveries(&self, ask: &Ask<'_>) -> Answer {
         let query = ask.request.query()?;
-        only(&query, &["platform", "type", "state", "cursor", "limit"])?;
+        query.only(&["platform", "type", "state", "cursor", "limit"])?;
         let sentence = "This is not a platform of this deployment.";
-        let platform: Option<Platform> = parameter(&query, "platform", sentence)?;
-        let state = read(&query, "state", STATES, DeliveryState::parse)?;
+        let platform: Option<Platform> = query.parameter("platform", sentence)?;
+        let state = query.parameter_by("state", STATES, DeliveryState::parse)?;
         let before = cursor(&query)?;
         let wanted = DeliveryAsk {
             platforms: platform

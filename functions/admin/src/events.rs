@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use store::events::EventRow;
 
-use crate::query::{cursor, limit, only, parameter, shown};
+use crate::query::{cursor, limit, shown};
 use crate::{Admin, Ask};
 
 #[derive(Serialize)]
@@ -31,9 +31,9 @@ struct Page {
 impl Admin {
     pub(crate) async fn list_events(&self, ask: &Ask<'_>) -> Answer {
         let query = ask.request.query()?;
-        only(&query, &["user_id", "cursor", "limit"])?;
+        query.only(&["user_id", "cursor", "limit"])?;
         let sentence = "A user id is 1 to 128 visible ASCII characters.";
-        let user: Option<UserId> = parameter(&query, "user_id", sentence)?;
+        let user: Option<UserId> = query.parameter("user_id", sentence)?;
         let before = cursor(&query)?;
         let listing = self
             .events

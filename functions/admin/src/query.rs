@@ -1,51 +1,10 @@
 //! Queries of lists: filters, cursors, limits.
 
-use std::str::FromStr;
-
 use lambda::{Problem, Query};
 
 pub(crate) const USUAL: usize = 50;
 pub(crate) const MOST: usize = 100;
 const CURSOR: &str = "Give the next_cursor of an earlier answer.";
-
-/// Parameters that a route does not know are 400: a mistyped one would change nothing and say nothing.
-pub(crate) fn only(query: &Query, known: &[&str]) -> Result<(), Problem> {
-    let unknown = query
-        .pairs()
-        .iter()
-        .find(|(name, _)| !known.contains(&name.as_str()));
-    match unknown {
-        Some((name, _)) => Err(Problem::bad_request(
-            name,
-            "unknown",
-            "There is no such parameter.",
-        )),
-        None => Ok(()),
-    }
-}
-
-/// A parameter, read.
-pub(crate) fn parameter<T: FromStr>(
-    query: &Query,
-    name: &str,
-    sentence: &str,
-) -> Result<Option<T>, Problem> {
-    read(query, name, sentence, |text| text.parse().ok())
-}
-
-/// A parameter, read in a way of its own.
-pub(crate) fn read<T>(
-    query: &Query,
-    name: &str,
-    sentence: &str,
-    read: impl FnOnce(&str) -> Option<T>,
-) -> Result<Option<T>, Problem> {
-    let Some(text) = query.get(name) else {
-        return Ok(None);
-    };
-    let malformed = || Problem::bad_request(name, "malformed", sentence);
-    read(text).map(Some).ok_or_else(malformed)
-}
 
 /// How many are wanted.
 pub(crate) fn limit(query: &Query) -> Result<usize, Problem> {
@@ -55,7 +14,7 @@ pub(crate) fn limit(query: &Query) -> Result<usize, Problem> {
 /// How many are wanted, where no list is longer than `most`.
 pub(crate) fn limit_to(query: &Query, most: usize) -> Result<usize, Problem> {
     let sentence = format!("Give a number from 1 to {most}.");
-    let limit = read(query, "limit", &sentence, |text| {
+    let limit = query.parameter_by("limit", &sentence, |text| {
         text.parse().ok().filter(|limit| (1..=most).contains(limit))
     })?;
     Ok(limit.unwrap_or(USUAL.min(most)))
@@ -63,7 +22,7 @@ pub(crate) fn limit_to(query: &Query, most: usize) -> Result<usize, Problem> {
 
 /// A place in a list, as `store` has it: `<milliseconds>#<id>`.
 pub(crate) fn cursor(query: &Query) -> Result<Option<String>, Problem> {
-    read(query, "cursor", CURSOR, |text| {
+    query.parameter_by("cursor", CURSOR, |text| {
         let (millis, id) = split(text)?;
         Some(format!("{millis}#{id}"))
     })
@@ -123,7 +82,7 @@ mod tests {
         }
         assert_eq!(limit_to(&query(""), 5).ok(), Some(5));
         assert!(limit_to(&query("?limit=6"), 5).is_err());
-        assert!(only(&query("?a=1"), &["a"]).is_ok());
-        assert_eq!(only(&query("?b=1"), &["a"]).unwrap_err().status(), 400);
+        assert!(query("?a=1").only(&["a"]).is_ok());
+        assert_eq!(query("?b=1").only(&["a"]).unwrap_err().status(), 400);
     }
 }

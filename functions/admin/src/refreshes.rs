@@ -11,7 +11,7 @@ use store::Connection;
 use store::connections::{DueConnection, DuePlace};
 use tokens::RefreshMessage;
 
-use crate::query::{limit, only, parameter, read, split};
+use crate::query::{limit, split};
 use crate::{Acted, Admin, Ask};
 
 const MOST_BODY_BYTES: usize = 2 * 1_024;
@@ -75,17 +75,17 @@ struct Page {
 impl Admin {
     pub(crate) async fn list_expiring(&self, ask: &Ask<'_>) -> Answer {
         let query = ask.request.query()?;
-        only(&query, &["days", "platform", "cursor", "limit"])?;
+        query.only(&["days", "platform", "cursor", "limit"])?;
         let sentence = "Give a number from 1 to 366.";
-        let days = read(&query, "days", sentence, |text| {
+        let days = query.parameter_by("days", sentence, |text| {
             text.parse()
                 .ok()
                 .filter(|days| (1..=MOST_DAYS).contains(days))
         })?;
         let sentence = "This is not a platform of this deployment.";
-        let platform: Option<Platform> = parameter(&query, "platform", sentence)?;
+        let platform: Option<Platform> = query.parameter("platform", sentence)?;
         let sentence = "Give the next_cursor of an earlier answer.";
-        let after = read(&query, "cursor", sentence, place)?;
+        let after = query.parameter_by("cursor", sentence, place)?;
         let until = ask.now.plus_secs(days.unwrap_or(USUAL_DAYS) * 86_400);
         let limit = limit(&query)?;
         let (rows, next) = self.ending(until, platform, after.as_ref(), limit).await?;

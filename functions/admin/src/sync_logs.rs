@@ -9,7 +9,7 @@ use serde::Serialize;
 use store::SyncLog;
 use store::sync_logs::SyncState;
 
-use crate::query::{limit_to, only, parameter};
+use crate::query::limit_to;
 use crate::{Admin, Ask};
 
 /// Failed ones are read from every shard: each is asked for so many.
@@ -44,9 +44,9 @@ struct Page {
 impl Admin {
     pub(crate) async fn list_sync_logs(&self, ask: &Ask<'_>) -> Answer {
         let query = ask.request.query()?;
-        only(&query, &["connection_id", "limit"])?;
+        query.only(&["connection_id", "limit"])?;
         let sentence = "Give the id of a connection.";
-        let connection: Option<ConnectionId> = parameter(&query, "connection_id", sentence)?;
+        let connection: Option<ConnectionId> = query.parameter("connection_id", sentence)?;
         let limit = i32::try_from(limit_to(&query, MOST)?).map_err(Problem::internal)?;
         let logs = match connection {
             Some(connection) => self.logs.of_connection(&connection, limit).await,

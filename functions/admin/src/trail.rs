@@ -7,7 +7,7 @@ use serde::Serialize;
 use store::AuditEntry;
 use store::audit::date;
 
-use crate::query::{cursor, limit, only, parameter, read, shown};
+use crate::query::{cursor, limit, shown};
 use crate::{Admin, Ask};
 
 #[derive(Serialize)]
@@ -35,11 +35,11 @@ struct Page {
 impl Admin {
     pub(crate) async fn list_audit(&self, ask: &Ask<'_>) -> Answer {
         let query = ask.request.query()?;
-        only(&query, &["day", "user_id", "cursor", "limit"])?;
+        query.only(&["day", "user_id", "cursor", "limit"])?;
         let sentence = "A user id is 1 to 128 visible ASCII characters.";
-        let user: Option<UserId> = parameter(&query, "user_id", sentence)?;
+        let user: Option<UserId> = query.parameter("user_id", sentence)?;
         let sentence = "Give a UTC date such as 2026-11-20.";
-        let day = read(&query, "day", sentence, |text| {
+        let day = query.parameter_by("day", sentence, |text| {
             is_date(text).then(|| text.to_owned())
         })?;
         let (before, limit) = (cursor(&query)?, limit(&query)?);

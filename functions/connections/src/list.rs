@@ -71,18 +71,7 @@ impl Api {
 
 impl Filter {
     fn read(query: &Query) -> Result<Self, Problem> {
-        let known = ["platform", "status", "cursor", "limit"];
-        if let Some((name, _)) = query
-            .pairs()
-            .iter()
-            .find(|(name, _)| !known.contains(&name.as_str()))
-        {
-            return Err(Problem::bad_request(
-                name,
-                "unknown",
-                "There is no such filter.",
-            ));
-        }
+        query.only(&["platform", "status", "cursor", "limit"])?;
         let read = |name: &str, sentence: &str| {
             let problem = Problem::bad_request(name, "malformed", sentence);
             query.get(name).map(|text| (text.to_owned(), problem))

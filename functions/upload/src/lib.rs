@@ -76,35 +76,5 @@ fn idempotency_key(request: &Request) -> Result<Option<&str>, Problem> {
     }
 }
 
-/// Parameters of a query that a route does not know are 400: a mistyped one would change nothing and
-/// say nothing.
-fn only(query: &lambda::Query, known: &[&str]) -> Result<(), Problem> {
-    let unknown = query
-        .pairs()
-        .iter()
-        .find(|(name, _)| !known.contains(&name.as_str()));
-    match unknown {
-        Some((name, _)) => Err(Problem::bad_request(
-            name,
-            "unknown",
-            "There is no such parameter.",
-        )),
-        None => Ok(()),
-    }
-}
-
-/// A parameter of a query, read.
-fn parameter<T: std::str::FromStr>(
-    query: &lambda::Query,
-    name: &str,
-    sentence: &str,
-) -> Result<Option<T>, Problem> {
-    let Some(text) = query.get(name) else {
-        return Ok(None);
-    };
-    let malformed = |_| Problem::bad_request(name, "malformed", sentence);
-    text.parse().map(Some).map_err(malformed)
-}
-
 #[cfg(test)]
 mod tests;

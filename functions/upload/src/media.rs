@@ -6,7 +6,7 @@ use lambda::{Answer, Request, responses};
 use posts::{MediaView, NewMedia, PartList, PartsView};
 use serde::Serialize;
 
-use crate::{Upload, idempotency_key, only, parameter, problem};
+use crate::{Upload, idempotency_key, problem};
 
 const MOST_NEW: usize = 4 * 1_024;
 /// 10,000 parts with their ETags.
@@ -46,9 +46,9 @@ impl Upload {
         let user = self.user(request)?;
         let media: MediaId = request.path_parameter("media_id")?;
         let query = request.query()?;
-        only(&query, &["after"])?;
+        query.only(&["after"])?;
         let sentence = "Give the next_after of an earlier answer.";
-        let after: Option<u32> = parameter(&query, "after", sentence)?;
+        let after: Option<u32> = query.parameter("after", sentence)?;
         let after = u64::from(after.unwrap_or(0));
         let parts = self.uploads.parts(&user, &media, after).await;
         Ok(responses::json(StatusCode::OK, &parts.map_err(problem)?))

@@ -7,7 +7,7 @@ use platforms::Apps;
 use posts::{NewPost, PostView, Resolution};
 use serde::Serialize;
 
-use crate::{Upload, idempotency_key, only, parameter, problem};
+use crate::{Upload, idempotency_key, problem};
 
 /// Eleven captions of the largest size, escaped, and what stands around them.
 const MOST_POST: usize = 512 * 1_024;
@@ -41,11 +41,11 @@ impl Upload {
     pub(crate) async fn list_posts(&self, request: &Request) -> Answer {
         let user = self.user(request)?;
         let query = request.query()?;
-        only(&query, &["cursor", "limit"])?;
+        query.only(&["cursor", "limit"])?;
         let sentence = "Give the next_cursor of an earlier answer.";
-        let before: Option<PostId> = parameter(&query, "cursor", sentence)?;
+        let before: Option<PostId> = query.parameter("cursor", sentence)?;
         let sentence = "Give a number from 1 to 100.";
-        let limit = parameter(&query, "limit", sentence)?.unwrap_or(USUAL);
+        let limit = query.parameter("limit", sentence)?.unwrap_or(USUAL);
         if !(1..=MOST).contains(&limit) {
             return Err(Problem::bad_request("limit", "malformed", sentence));
         }

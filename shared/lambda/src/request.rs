@@ -171,6 +171,42 @@ impl Query {
         &self.0
     }
 
+    /// Refuses parameters that a route does not know: a mistyped one would change nothing and say
+    /// nothing.
+    pub fn only(&self, known: &[&str]) -> Result<(), Problem> {
+        let unknown = |(name, _): &&(String, String)| !known.contains(&name.as_str());
+        match self.0.iter().find(unknown) {
+            Some((name, _)) => {
+                let sentence = "There is no such parameter.";
+                Err(Problem::bad_request(name, "unknown", sentence))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A parameter, where it is given; `sentence` says what may be given where it cannot be read.
+    pub fn parameter<T: std::str::FromStr>(
+        &self,
+        name: &str,
+        sentence: &str,
+    ) -> Result<Option<T>, Problem> {
+        self.parameter_by(name, sentence, |text| text.parse().ok())
+    }
+
+    /// The same, read in a way of its own.
+    pub fn parameter_by<T>(
+        &self,
+        name: &str,
+        sentence: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        let malformed = || Problem::bad_request(name, "malformed", sentence);
+        read(text).map(Some).ok_or_else(malformed)
+    }
+
     fn read(raw: &[u8]) -> Result<Self, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(raw) {

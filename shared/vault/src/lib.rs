@@ -173,15 +173,7 @@ impl Vault {
             .set_encryption_context(Some(self.context(subject)))
             .send()
             .await
-            .map_err(|error| match error.as_service_error() {
-                Some(refused)
-                    if refused.is_invalid_ciphertext_exception()
-                        || refused.is_incorrect_key_exception() =>
-                {
-                    VaultError::DoesNotOpen
-                }
-                _ => self.unavailable(error),
-            })?;
+            .map_err(|error| self.not_opened(error))?;
         let by = answer.key_id.ok_or(VaultError::Malformed)?;
         let known = (data_key(answer.plaintext)?, by);
         self.cache()
@@ -193,6 +185,17 @@ impl Vault {
     fn is_own(&self, arn: &str) -> bool {
         let id = arn.rsplit('/').next().unwrap_or(arn);
         arn == self.key_id || id == self.key_id
+    }
+
+    /// Why KMS did not open a data key: the text is none of this key and context, or KMS is in trouble.
+    fn not_opened<E, R>(&self, error: aws_sdk_kms::error::SdkError<E, R>) -> VaultError
+    where
+        E: ProvideErrorMetadata,
+    {
+        match error.code() {
+            Some("InvalidCiphertextException" | "IncorrectKeyException") => VaultError::DoesNotOpen,
+            _ => self.unavailable(error),
+        }
     }
 
     fn unavailable<E, R>(&self, error: aws_sdk_kms::error::SdkError<E, R>) -> VaultError

@@ -43,15 +43,7 @@ impl Vault {
             .set_destination_encryption_context(Some(self.context(subject)))
             .send()
             .await
-            .map_err(|error| match error.as_service_error() {
-                Some(refused)
-                    if refused.is_invalid_ciphertext_exception()
-                        || refused.is_incorrect_key_exception() =>
-                {
-                    VaultError::DoesNotOpen
-                }
-                _ => self.unavailable(error),
-            })?;
+            .map_err(|error| self.not_opened(error))?;
         let by = answer.key_id.ok_or(VaultError::Malformed)?;
         let wrapped = answer.ciphertext_blob.ok_or(VaultError::Malformed)?;
         let header = header.rewrapped(by, wrapped.into_inner())?;
