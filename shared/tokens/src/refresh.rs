@@ -28,6 +28,9 @@ use crate::{Tokens, TokensError};
 /// could not be kept in the time that its process has left is not begun.
 pub(crate) const KEEPING: Duration = Duration::from_secs(10);
 
+/// How long a connection whose app is not set up waits for it, unless somebody uses it before.
+const APP_MISSING: Duration = Duration::from_secs(3_600);
+
 /// How a refresh ended.
 #[derive(Clone, Debug)]
 pub enum Refreshed {
@@ -167,7 +170,9 @@ impl Tokens {
             policy,
         };
         let Some(app) = apps.of(platform, at.client_id.as_deref()) else {
-            return self.without_app(&held).await;
+            let ended = self.without_app(&held).await;
+            figures::tell(self.meter(), platform, &ended);
+            return ended;
         };
         if at.account.app() != expected
             && let Some((fault, until)) = self.breaker(at.account.app()).await?
@@ -375,7 +380,7 @@ impl Tokens {
             platform = %held.at.platform,
             "the app that a connection was made with is not set up"
         );
-        let fault = app_missing().until(self.now() + decide::breaker_pause(0));
+        let fault = app_missing().until(self.now() + APP_MISSING);
         let at = self.release(held, fault.clone(), None, false).await?;
         Ok(Refreshed::Later { fault, at })
     }
