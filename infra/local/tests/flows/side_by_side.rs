@@ -1,6 +1,5 @@
 //! A platform's sandbox beside its production: each connection lives with the app that made it.
 
-use local::demo::connect;
 use local::demo::form::Form;
 use local::eventually;
 use reqwest::{Method, StatusCode};
@@ -10,7 +9,7 @@ use crate::world::{
     CLIENT_KEY, Item, SANDBOX_KEY, SANDBOX_SECRET, SOON, USER, World, number, text,
 };
 
-/// Who agrees on the stand-in's consent page: its first person.
+/// Who agrees on the stand-in's consent page: somebody whom the sandbox knows.
 const CREATOR: &str = "mara.cooks";
 
 async fn ask(world: &World, method: Method, path: &str, body: Option<Value>, status: u16) -> Value {
@@ -24,10 +23,16 @@ fn session(environment: &str) -> Value {
     })
 }
 
-/// Connects the user's account in this environment; gives the connection as the API shows it.
+/// Connects the creator's account in this environment; gives the connection as the API shows it.
 async fn connected(world: &World, environment: &str) -> Value {
     let link = world.backend.session(session(environment)).await.unwrap();
-    connect(&mut world.browser(), &link).await.unwrap();
+    let mut browser = world.browser();
+    let button = browser.open(&link).await.unwrap();
+    let consent = browser.agree(&button).await.unwrap();
+    let form = Form::agreeing(&consent.text).unwrap().set("user", CREATOR);
+    let back = browser.submit(&consent, &form).await.unwrap();
+    let confirm = browser.follow(back).await.unwrap();
+    browser.agree(&confirm).await.unwrap();
     let all = world.connections(USER).await;
     let mut of = all
         .into_iter()
