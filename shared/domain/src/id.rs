@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use data_encoding::BASE32HEX_NOPAD;
 use serde::{Deserialize, Serialize};
 
-use crate::{Entropy, Platform, Timestamp};
+use crate::{Account, AppRef, Entropy, Environment, Platform, Timestamp};
 
 /// A text that is not an id of the expected kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +102,18 @@ impl ConnectionId {
             &[user.as_str(), platform.as_str(), account_id],
         ))
     }
+
+    /// The same for any account. One that was connected with a sandbox's app is another one than the
+    /// production's of the same id: ids of accounts are each app's own.
+    pub fn to(user: &UserId, account: &Account) -> Self {
+        match account.environment {
+            Environment::Production => Self::of(user, account.platform, &account.id),
+            Environment::Sandbox => Self(derived(
+                Self::PREFIX,
+                &[user.as_str(), &account.app().to_string(), &account.id],
+            )),
+        }
+    }
 }
 
 impl EventId {
@@ -137,9 +149,10 @@ impl SyncId {
 }
 
 impl DeliveryId {
-    /// The id of a delivery by what makes it unique on its platform.
-    pub fn of(platform: Platform, dedup_key: &str) -> Self {
-        Self(derived(Self::PREFIX, &[platform.as_str(), dedup_key]))
+    /// The id of a delivery by what makes it unique among those to the app.
+    pub fn of(app: impl Into<AppRef>, dedup_key: &str) -> Self {
+        let app = app.into().to_string();
+        Self(derived(Self::PREFIX, &[&app, dedup_key]))
     }
 }
 
@@ -255,6 +268,14 @@ mod tests {
         assert_eq!(id, ConnectionId::of(&user("u1"), Platform::TikTok, "a"));
         assert_ne!(id, ConnectionId::of(&user("u2"), Platform::TikTok, "a"));
         assert_ne!(id, ConnectionId::of(&user("u1"), Platform::TikTok, "b"));
+        let mut account: Account = serde_json::from_value(serde_json::json!({
+            "platform": "tiktok", "id": "a", "display_name": "",
+        }))
+        .unwrap();
+        assert_eq!(id, ConnectionId::to(&user("u1"), &account));
+        account.environment = Environment::Sandbox;
+        assert_ne!(id, ConnectionId::to(&user("u1"), &account));
+        assert_eq!(account.key(), "tiktok/sandbox#a");
         assert!(id.as_str().parse::<ConnectionId>().is_ok());
     }
 

@@ -7,6 +7,7 @@ mod account;
 mod audit;
 mod chance;
 mod connection;
+mod environment;
 mod event;
 mod fault;
 mod id;
@@ -25,6 +26,7 @@ pub use account::Account;
 pub use audit::{Act, Outcome, Role, Who};
 pub use chance::{Clock, Entropy, FixedClock, SeededEntropy};
 pub use connection::{ConnectionStatus, ReauthReason, Revocation};
+pub use environment::{AppRef, Environment};
 pub use event::{Event, EventKind};
 pub use fault::{Actor, Fault, FaultKind, Retry};
 pub use id::{

@@ -9,7 +9,7 @@ mod book;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{AttemptId, Clock, Entropy, Fault, FaultKind, Platform, Timestamp};
+use domain::{Account, AppRef, AttemptId, Clock, Entropy, Fault, FaultKind, Timestamp};
 use platforms::{Counts, Limit, LimitOf};
 use store::limits::{LimitRow, LimitWrite};
 use store::{Limits, StoreError};
@@ -34,10 +34,19 @@ pub struct Limiter {
 /// Whose calls are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner<'a> {
-    /// On which platform.
-    pub platform: Platform,
+    /// Of which app: a sandbox's calls are counted apart from the production's.
+    pub app: AppRef,
     /// Of which account there.
     pub account: &'a str,
+}
+
+impl<'a> From<&'a Account> for Owner<'a> {
+    fn from(account: &'a Account) -> Self {
+        Self {
+            app: account.app(),
+            account: &account.id,
+        }
+    }
 }
 
 /// When a call may be made.
@@ -177,8 +186,8 @@ impl Limiter {
         mut change: impl FnMut(&mut Books, Timestamp) -> Option<T>,
     ) -> Result<Option<T>, StoreError> {
         let concerns = |of: LimitOf| limits.iter().any(|limit| limit.of == of);
-        let account_key = format!("{}#account#{}", owner.platform, owner.account);
-        let app_key = format!("{}#app", owner.platform);
+        let account_key = format!("{}#account#{}", owner.app, owner.account);
+        let app_key = format!("{}#app", owner.app);
         let mut pause = 10;
         for _ in 0..TRIES {
             let mut rows = Vec::new();

@@ -171,8 +171,5 @@ pub async fn release_open(limiter: &Limiter, target: &Target, status: TargetStat
 
 /// Whose limits a target's calls count against.
 pub(crate) fn owner_of(target: &Target) -> Owner<'_> {
-    Owner {
-        platform: target.platform,
-        account: &target.account.id,
-    }
+    Owner::from(&target.account)
 }

@@ -146,10 +146,7 @@ impl Syncer {
 }
 
 fn owner<'a>(held: &'a Held<'_>) -> Owner<'a> {
-    Owner {
-        platform: held.at.platform,
-        account: &held.at.account.id,
-    }
+    Owner::from(&held.at.account)
 }
 
 /// What the lack of an answer comes to: every call of a reading is repeatable.

@@ -12,8 +12,8 @@
 //! an outcome means that the answer is lost.
 
 use domain::{
-    Account, AttemptId, ConnectionId, Event, Fault, Holder, MediaId, MediaKind, Platform, PostId,
-    PostOptions, PublishedPost, TargetId, TargetStatus, Timestamp, UserId,
+    Account, AppRef, AttemptId, ConnectionId, Event, Fault, Holder, MediaId, MediaKind, Platform,
+    PostId, PostOptions, PublishedPost, TargetId, TargetStatus, Timestamp, UserId,
 };
 use serde::{Deserialize, Serialize};
 use vault::Sealed;
@@ -211,10 +211,10 @@ impl Targets {
             .0)
     }
 
-    /// The targets of a publish. The index lags by some milliseconds.
+    /// The targets of a publish of this app. The index lags by some milliseconds.
     pub async fn of_publish(
         &self,
-        platform: Platform,
+        app: AppRef,
         publish_id: &str,
     ) -> Result<Vec<(PostId, TargetId)>, StoreError> {
         let answer = self
@@ -224,7 +224,7 @@ impl Targets {
             .table_name(&self.0.name)
             .index_name("publish")
             .key_condition_expression("publish_key = :key")
-            .expression_attribute_values(":key", text(publish_key(platform, publish_id)))
+            .expression_attribute_values(":key", text(publish_key(app, publish_id)))
             .send()
             .await
             .map_err(|error| StoreError::unavailable(&error))?;
@@ -458,9 +458,9 @@ impl Targets {
     }
 }
 
-/// The key under which webhooks find a target.
-pub fn publish_key(platform: Platform, publish_id: &str) -> String {
-    format!("{platform}#{publish_id}")
+/// The key under which webhooks find a target: `<app>#<publish id>`.
+pub fn publish_key(app: impl Into<AppRef>, publish_id: &str) -> String {
+    format!("{}#{publish_id}", app.into())
 }
 
 fn item_key(post: &PostId, target: &TargetId) -> Item {

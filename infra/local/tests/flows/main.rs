@@ -36,6 +36,8 @@ mod rewrap;
 #[cfg(test)]
 mod sealed;
 #[cfg(test)]
+mod side_by_side;
+#[cfg(test)]
 mod statistics;
 #[cfg(test)]
 mod sweep;

@@ -335,7 +335,10 @@ async fn a_publish_leads_to_its_targets_while_they_bear_its_key() {
     let publish = format!("v_pub_file~{}", desk.user);
     let name = store::targets::publish_key(Platform::TikTok, &publish);
     let of_publish = async || {
-        let found = desk.targets.of_publish(Platform::TikTok, &publish).await;
+        let found = desk
+            .targets
+            .of_publish(Platform::TikTok.into(), &publish)
+            .await;
         found.unwrap()
     };
     let mut seen = queued(&desk).await;

@@ -24,7 +24,7 @@ impl Turn<'_> {
             };
         }
         let fault = Fault::new(FaultKind::AppRefused).sentence(
-            "This platform is not set up in this deployment. The operator must set it up.",
+            "The app that this account was connected with is not set up in this deployment. The operator must set it up.",
         );
         let nothing_sent = self.item.state.is_none();
         // Without an app nobody can be asked, so a wish to cancel is met now or not in this turn.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{AttemptId, Fault, FaultKind, Holder, Secret, Timestamp};
+use domain::{AttemptId, Environment, Fault, FaultKind, Holder, Secret, Timestamp};
 use http::Response;
 use limits::Place;
 use platforms::{
@@ -68,10 +68,16 @@ impl<'a> Turn<'a> {
 
     pub(crate) async fn run(mut self) -> Result<Ran, RunError> {
         let platform = platforms::publish(self.item.platform);
-        let Some((platform, app)) = platform.zip(self.apps.get(self.item.platform)) else {
+        // Its settings serve until the connection is read, which knows the very app.
+        let account = &self.item.account;
+        let app = match account.environment {
+            Environment::Production => self.apps.get(account.platform),
+            Environment::Sandbox => self.apps.at(account.app()),
+        };
+        let Some((platform, app)) = platform.zip(app) else {
             return self.without_app().await;
         };
-        let machine = Machine { platform, app };
+        let mut machine = Machine { platform, app };
         self.media = self.runner.files.infos(&self.item.media).await;
         let mut state = match self.open(machine).await? {
             Ok(state) => state,
@@ -95,6 +101,10 @@ impl<'a> Turn<'a> {
                 return self.trouble(machine, &state, &trouble).await;
             }
         };
+        let Some(app) = self.app_of(&access) else {
+            return self.without_app().await;
+        };
+        machine.app = app;
         self.prepare(&access).await?;
         let mut rested = false;
         loop {
@@ -104,7 +114,7 @@ impl<'a> Turn<'a> {
             let now = self.now();
             // After the open intent's loss was noted, which is judged by the state as it was written.
             state = platform.aged(&state, now);
-            let (done, sent) = match platform.next(&self.job(app), &state, now) {
+            let (done, sent) = match platform.next(&self.job(machine.app), &state, now) {
                 Action::Finish(finish) if !self.item.status.is_settled() => {
                     return self.end(&finish).await;
                 }
@@ -137,7 +147,7 @@ impl<'a> Turn<'a> {
             let ended = match done {
                 Done::Moved(next) => self.moved(machine, &mut state, next, true, sent).await?,
                 Done::Lost => {
-                    let next = platform.lost(&self.job(app), &state, self.now());
+                    let next = platform.lost(&self.job(machine.app), &state, self.now());
                     self.moved(machine, &mut state, next, false, None).await?
                 }
                 Done::Trouble(Trouble::Fault(fault))
@@ -146,6 +156,9 @@ impl<'a> Turn<'a> {
                     match self.runner.tokens.renewed(self.apps, &access).await {
                         Ok(renewed) => {
                             access = renewed;
+                            if let Some(app) = self.app_of(&access) {
+                                machine.app = app;
+                            }
                             self.prepare(&access).await?;
                             let step = decide::renewed(&self.item, &fault);
                             self.write(step, &state).await?
@@ -163,6 +176,12 @@ impl<'a> Turn<'a> {
                 return Ok(ran);
             }
         }
+    }
+
+    /// The app that the tokens are of, and no other.
+    fn app_of(&self, access: &Access) -> Option<&'a App> {
+        let client_id = access.connection.client_id.as_deref();
+        self.apps.of(access.connection.platform, client_id)
     }
 
     /// The state as it was left, or a new one; or the end, where there is none to go on from.
@@ -392,7 +411,7 @@ impl<'a> Turn<'a> {
             step.then = Then::GoOn;
         }
         let key = machine.platform.publish_id(&next);
-        self.item.publish_key = key.map(|id| publish_key(self.item.platform, &id));
+        self.item.publish_key = key.map(|id| publish_key(self.item.account.app(), &id));
         let ran = self.write(step, state).await?;
         *state = next;
         Ok(ran)
