@@ -1,7 +1,10 @@
 //! What a delivery does.
 
-use domain::{Account, AppRef, Delivery, PublishNews, ReceivedWebhook, Timestamp, WebhookEffect};
+use domain::{
+    Account, AppRef, Delivery, PublishNews, ReceivedWebhook, Telling, Timestamp, WebhookEffect,
+};
 use lambda::Error;
+use ledger::{Of, Outcome, Through};
 use platforms::Apps;
 use posts::{Told, release_open, told};
 use statistics::SyncMessage;
@@ -31,7 +34,10 @@ impl WebhookWorker {
         received: &ReceivedWebhook,
         delivery: &Delivery,
     ) -> Result<Applied, Error> {
+        // First what may be done again: a worker that dies after it leaves nothing but a repetition.
+        let told = self.record(received.app(), delivery).await?;
         match &delivery.effect {
+            WebhookEffect::Nothing if told == Some(Outcome::Gone) => Ok(Applied::Unknown),
             WebhookEffect::Nothing => self.settle(mark).await,
             WebhookEffect::AuthorizationRemoved { reason } => {
                 tracing::info!(delivery.id = %mark.delivery_id, reason, "authorization removed");
@@ -47,8 +53,22 @@ impl WebhookWorker {
         }
     }
 
-    /// Ends every connection to the account (its key). Each end is a transaction of its own, and ending twice
-    /// changes nothing: a worker that dies half-way leaves a delivery that is taken over.
+    /// Keeps what it tells of the account's records; `None` where that is nothing.
+    async fn record(&self, app: AppRef, delivery: &Delivery) -> Result<Option<Outcome>, Error> {
+        let Some(account_id) = &delivery.account_id else {
+            return Ok(None);
+        };
+        if delivery.facts.is_empty() {
+            return Ok(None);
+        }
+        let of = Of { app, account_id };
+        let (facts, through) = (&delivery.facts, Through::Account);
+        let kept = self.ledger.keep(of, through, facts, Telling::Everything);
+        Ok(Some(kept.await?))
+    }
+
+    /// Ends every connection to the account of this key. Each end is a transaction of its own, and
+    /// ending twice changes nothing: a worker that dies half-way leaves a delivery that is taken over.
     async fn removed(
         &self,
         mark: &Mark,

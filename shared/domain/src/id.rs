@@ -124,6 +124,22 @@ impl EventId {
     }
 }
 
+impl AttemptId {
+    /// When it was made, in milliseconds.
+    pub fn made_at(&self) -> Timestamp {
+        // 10 of its characters hold the 48 bits of time, and 2 of the random ones.
+        let letters = self.0.bytes().skip(Self::PREFIX.len()).take(10);
+        let bits = letters.fold(0_i64, |bits, letter| {
+            let value = match letter {
+                b'0'..=b'9' => letter - b'0',
+                _ => letter.saturating_sub(b'a') + 10,
+            };
+            bits << 5 | i64::from(value)
+        });
+        Timestamp::from_millis(bits >> 2)
+    }
+}
+
 impl SyncId {
     /// The id of the sync that `cause` (a connection's due time, a delivery) gives rise to: the same
     /// cause is read once, however often its message comes.
@@ -232,6 +248,17 @@ mod tests {
         assert_eq!(older.as_str().parse::<PostId>(), Ok(older.clone()));
         assert_eq!(older.as_str().parse::<MediaId>(), Err(InvalidId));
         assert_eq!("post_short".parse::<PostId>(), Err(InvalidId));
+    }
+
+    #[test]
+    fn an_attempt_knows_when_it_was_made() {
+        for (millis, seed) in [(0, 1), (1, 2), (1_795_000_000_123, 3), ((1 << 48) - 1, 4)] {
+            let at = Timestamp::from_millis(millis);
+            let attempt = AttemptId::new(at, &SeededEntropy::new(seed));
+            assert_eq!(attempt.made_at(), at);
+        }
+        let highest: AttemptId = format!("att_{}", "v".repeat(26)).parse().unwrap();
+        assert_eq!(highest.made_at().millis(), (1 << 48) - 1);
     }
 
     #[test]

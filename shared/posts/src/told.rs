@@ -83,6 +83,7 @@ pub fn told(target: &Target, news: &PublishNews, now: Timestamp) -> Told {
         },
         state: Some(after.data.to_string()),
         due_at,
+        heeds_cancel: !over,
         tries: 0,
         fault: step.fault,
         published: step.published,

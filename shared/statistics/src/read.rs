@@ -98,7 +98,7 @@ impl Syncer {
         let id = held.message.sync_id.as_str();
         for last in [false, true] {
             let wait = match self.limiter.reserve(owner(held), limits, id).await? {
-                Place::Now => return Ok(None),
+                Place::Now(_) => return Ok(None),
                 Place::Later(wait) => wait,
             };
             let pause = wait.until.since(self.now());

@@ -131,6 +131,9 @@ pub struct Progress {
     pub sealed: SealedPart,
     /// When somebody should look at it; `None` once nothing more is expected.
     pub due_at: Option<Timestamp>,
+    /// Whether that is only so while nobody wants it cancelled: if somebody does when this is written, it
+    /// is due at once, and stays so should the writer die and every message get lost.
+    pub heeds_cancel: bool,
     /// Tries of the step that comes now.
     pub tries: u32,
     /// The last trouble.
@@ -404,7 +407,6 @@ impl Targets {
             .set_or_remove("fault", progress.fault.as_ref().map(value))
             .set_or_remove("published", progress.published.as_ref().map(value))
             .set_or_remove("publish_key", progress.publish_key.as_ref().map(text))
-            .set_or_remove("due_at", progress.due_at.map(value))
             .set_or_remove(
                 "due_shard",
                 progress
@@ -414,6 +416,17 @@ impl Targets {
             .remove(["intent"])
             .when("#step = :seen")
             .bind("seen", value(seen.step));
+        let change = match progress.due_at {
+            Some(due) if progress.heeds_cancel => change
+                .set_to("due_at", "if_not_exists(#cancel_asked_at, :due)")
+                .bind("due", value(due)),
+            due => change.set_or_remove("due_at", due.map(value)),
+        };
+        let change = match progress.queued_at == seen.queued_at {
+            true => change,
+            // Asked for again: what was wished of the time before is over.
+            false => change.remove(["cancel_asked_at"]),
+        };
         let change = match &progress.sealed {
             SealedPart::Keep => change,
             SealedPart::Drop => change.remove(["sealed", "sealed_step"]),

@@ -26,6 +26,8 @@ mod posting;
 #[cfg(test)]
 mod publish;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod requests;

@@ -11,6 +11,8 @@ mod check;
 #[cfg(test)]
 mod dice;
 #[cfg(test)]
+mod fetch;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod instance;
@@ -18,6 +20,8 @@ mod instance;
 mod orders;
 #[cfg(test)]
 mod people;
+#[cfg(test)]
+mod places;
 #[cfg(test)]
 mod platform;
 #[cfg(test)]

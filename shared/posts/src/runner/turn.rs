@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{AttemptId, Environment, Fault, FaultKind, Holder, Secret, Timestamp};
 use http::Response;
+use limits::Place;
 use platforms::{
     Action, Answer, App, Apps, Finish, Job, MediaInfo, Publish, Repeat, State, Upload,
 };
@@ -249,9 +250,10 @@ impl<'a> Turn<'a> {
             Err(fault) => return Ok(Done::Trouble(Trouble::Fault(fault))),
         };
         let limits = std::mem::take(&mut call.limits);
-        if let Some(wait) = self.reserve(&limits).await? {
-            return Ok(Done::Trouble(Trouble::Limited(wait)));
-        }
+        let taken = match self.reserve(&limits).await? {
+            Place::Now(at) => at,
+            Place::Later(wait) => return Ok(Done::Trouble(Trouble::Limited(wait))),
+        };
         if repeat == Repeat::Once || call.repeat == Repeat::Once {
             call.repeat = Repeat::Once;
             if !self.intend().await? {
@@ -267,9 +269,13 @@ impl<'a> Turn<'a> {
             .min(self.budget.left(sent_at))
             .max(Duration::from_secs(1));
         let answer = self.runner.wire.send(call, timeout).await;
+        let answered = answer.is_ok();
         let done = self.read(machine, state, name, sent_at, answer, false);
         if let Done::Trouble(Trouble::Fault(fault)) = &done {
             self.correct(&limits, fault).await;
+            if answered {
+                self.give_back(&limits, taken).await;
+            }
         }
         Ok(done)
     }
@@ -427,41 +433,6 @@ impl<'a> Turn<'a> {
             (Trouble::Limited(wait), Ran::Waits(until)) => Ran::Limited(wait.limit, until),
             (_, ran) => ran,
         })
-    }
-
-    /// The operator took the app away. Nothing is sent and nothing is known to be wrong: it waits.
-    async fn without_app(mut self) -> Result<Ran, RunError> {
-        if self.item.intent.is_some() {
-            tracing::error!(target.id = %self.item.target_id, "the platform has no app here");
-            return Ok(Ran::Stuck);
-        }
-        let fault = Fault::new(FaultKind::AppRefused).sentence(
-            "The app that this account was connected with is not set up in this deployment. The operator must set it up.",
-        );
-        let nothing_sent = self.item.state.is_none();
-        // Without an app nobody can be asked, so a wish to cancel is met now or not in this turn.
-        self.cancel_tried = true;
-        if nothing_sent && self.item.cancel_asked_at.is_some() {
-            return self.end(&Finish::Cancelled).await;
-        }
-        let give_up = |fault: Fault| match nothing_sent {
-            true => Finish::Failed(fault),
-            false => Finish::Unknown(fault),
-        };
-        let now = self.now();
-        let entropy = self.runner.entropy.as_ref();
-        let trouble = match self.item.status.is_settled() {
-            // What was to come late is no longer asked for.
-            true => Trouble::NotConnected(fault),
-            false => Trouble::Later(fault),
-        };
-        let step = decide::troubled(&self.item, &trouble, now, entropy, &give_up);
-        self.log(&step);
-        let state = State {
-            data: serde_json::Value::Null,
-            secret: None,
-        };
-        Ok(self.write(step, &state).await?.unwrap_or(Ran::Lost))
     }
 
     pub(super) async fn end(&mut self, finish: &Finish) -> Result<Ran, RunError> {
