@@ -11,6 +11,8 @@ mod check;
 #[cfg(test)]
 mod dice;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod instance;
@@ -20,6 +22,8 @@ mod orders;
 mod people;
 #[cfg(test)]
 mod platform;
+#[cfg(test)]
+mod product;
 #[cfg(test)]
 mod publish;
 #[cfg(test)]
