@@ -112,14 +112,13 @@ impl Relay {
     /// Puts events that another writer committed into their lanes, before anything later is sent there.
     pub(crate) async fn queue_now(&self, rows: &[EventRow]) -> Result<(), OutboxError> {
         let failed = self.enqueue(rows).await;
+        if !failed.is_empty() {
+            let code = "an earlier event could not be queued".to_owned();
+            return Err(StoreError::Unavailable(code).into());
+        }
         for row in rows {
-            if failed.contains(&row.event_id) || !self.mark(row, true, false).await.1 {
-                let code = "an earlier event could not be queued".to_owned();
-                // Where there is a bus the event stays unsent on purpose.
-                if failed.contains(&row.event_id) || self.bus.is_none() {
-                    return Err(StoreError::Unavailable(code).into());
-                }
-            }
+            // One that stays unmarked is put there again, and sent twice.
+            self.mark(row, true, false).await;
         }
         Ok(())
     }

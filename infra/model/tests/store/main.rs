@@ -33,6 +33,9 @@ mod lost_answers;
 #[path = "../../../local/tests/store/media.rs"]
 mod media;
 #[cfg(test)]
+#[path = "../../../local/tests/store/outbox.rs"]
+mod outbox;
+#[cfg(test)]
 #[path = "../../../local/tests/store/sealed.rs"]
 mod sealed;
 #[cfg(test)]
