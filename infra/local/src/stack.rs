@@ -21,7 +21,7 @@ use crate::{
     iam::Policy,
     issuer::{AUDIENCE, Issuer},
     pollers::Pollers,
-    proxy::{Call, Fault, Proxy, Record, Rule, Scripted},
+    proxy::{Buses, Call, Fault, Proxy, Record, Rule, Scripted},
     schedule::Schedules,
     template::{self, Plan, Resolver, Values},
 };
@@ -308,6 +308,11 @@ impl Stack {
     /// The record of AWS calls.
     pub fn record(&self) -> &Record {
         self.proxy.record()
+    }
+
+    /// What functions put on event buses.
+    pub fn buses(&self) -> &Buses {
+        self.proxy.buses()
     }
 
     /// A token of the development issuer, valid for an hour.

@@ -1,8 +1,9 @@
 //! The one AWS endpoint that functions are given.
 //!
 //! It knows the caller by its access key and its process by its session token, records every
-//! call for the IAM check, plays scripted faults, answers for KMS and sends the rest on.
+//! call for the IAM check, plays scripted faults, answers for KMS and EventBridge and sends the rest on.
 
+mod buses;
 mod callers;
 mod cors;
 mod faults;
@@ -31,6 +32,7 @@ use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 use crate::{host::Host, kms::Kms};
 use forward::Upstream;
 
+pub use buses::{BusEvent, Buses};
 pub use callers::{Callers, KillSwitch, SECRET_KEY};
 pub use faults::{Fault, Faults, Rule, Scripted};
 pub(crate) use identify::decode;
@@ -62,6 +64,7 @@ struct Shared {
     sent: Sent,
     cors: cors::BucketCors,
     functions: OnceLock<Host>,
+    buses: Buses,
 }
 
 impl Proxy {
@@ -78,6 +81,7 @@ impl Proxy {
             sent: Sent::default(),
             cors: cors::BucketCors::default(),
             functions: OnceLock::new(),
+            buses: Buses::default(),
         });
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self {
@@ -110,6 +114,11 @@ impl Proxy {
     /// Answers Lambda's Invoke by these functions.
     pub fn serve_functions(&self, host: &Host) {
         drop(self.shared.functions.set(host.clone()));
+    }
+
+    /// What was put on event buses.
+    pub fn buses(&self) -> &Buses {
+        &self.shared.buses
     }
 
     /// Rings when a function sent to the queue with this ARN.
@@ -312,6 +321,10 @@ impl Shared {
                     Ok(value) => respond("kms", 200, value.to_string()),
                     Err(error) => respond("kms", 400, error.body().to_string()),
                 }
+            }
+            Payload::Whole(body) if service == "events" => {
+                let (status, answer) = self.buses.answer(&target(&parts), &body);
+                respond("events", status, answer.to_string())
             }
             Payload::Whole(body) if service == "lambda" => {
                 invoke::answer(self.functions.get(), &parts, body).await

@@ -14,6 +14,8 @@ mod dead_letters;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod links;
@@ -25,6 +27,8 @@ mod policies;
 mod posting;
 #[cfg(test)]
 mod publish;
+#[cfg(test)]
+mod receiver;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
@@ -43,6 +47,8 @@ mod statistics;
 mod sweep;
 #[cfg(test)]
 mod sync_faults;
+#[cfg(test)]
+mod verification;
 #[cfg(test)]
 mod webhook;
 #[cfg(test)]

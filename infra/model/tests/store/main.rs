@@ -35,6 +35,9 @@ mod lost_answers;
 #[path = "../../../local/tests/store/media.rs"]
 mod media;
 #[cfg(test)]
+#[path = "../../../local/tests/store/outbox.rs"]
+mod outbox;
+#[cfg(test)]
 #[path = "../../../local/tests/store/records.rs"]
 mod records;
 #[cfg(test)]
