@@ -246,6 +246,13 @@ metrics! {
     SYNC_FAILED = "SyncFailed", Count, BY_PLATFORM, "a synchronisation of statistics that failed";
     SYNC_MILLISECONDS = "SyncMilliseconds", Milliseconds, BY_PLATFORM,
         "how long a synchronisation of statistics took";
+    MAILS_SENT = "MailsSent", Count, &[PLAIN], "a mail that SES took";
+    MAILS_PUT_OFF = "MailsPutOff", Count, &[PLAIN],
+        "a mail that SES refused for now, to be tried again: a quota, a pause, an unverified sender";
+    MAILS_FAILED = "MailsFailed", Count, &[PLAIN],
+        "a mail that was given up: SES refused it for good, or whether SES took it is unknown";
+    MAILS_BOUNCED = "MailsBounced", Count, &[PLAIN], "an address that bounced for good";
+    MAILS_COMPLAINED = "MailsComplained", Count, &[PLAIN], "an address that complained of a mail";
 }
 
 #[cfg(test)]
