@@ -31,11 +31,11 @@ pub struct Unsubscribe {
 }
 
 impl Unsubscribe {
-    /// Answers one request.
-    pub async fn handle(&self, keys: &LinkKeys, request: Request) -> Answer {
+    /// Answers one request. Without keys no link is known.
+    pub async fn handle(&self, keys: Option<&LinkKeys>, request: Request) -> Answer {
         let token: String = request.path_parameter("token")?;
         let locale = locale_of(&request, None);
-        let Some((user, kind)) = keys.open(&token) else {
+        let Some((user, kind)) = keys.and_then(|keys| keys.open(&token)) else {
             return Ok(trouble(locale, &self.product, Trouble::NotFound, None));
         };
         let these = match kind {

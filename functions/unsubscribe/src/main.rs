@@ -21,13 +21,26 @@ fn main() -> ExitCode {
             clock: wiring.clock.clone(),
             entropy: wiring.entropy.clone(),
         };
-        let secret = SecretsManager::new(&wiring.aws, env.text(&var::MAIL_SECRET_ID));
+        // A deployment that sends no mails has no key, and knows no link.
+        let secret = env.optional(&var::MAIL_SECRET_ID);
         let page = Arc::new(env.finish(page)?);
-        let keys = CachedSecret::load(secret, LinkKeys::parse, wiring.clock.clone()).await?;
+        let keys = match secret {
+            None => None,
+            Some(id) => {
+                let secret = SecretsManager::new(&wiring.aws, id);
+                Some(CachedSecret::load(secret, LinkKeys::parse, wiring.clock.clone()).await?)
+            }
+        };
         let keys = Arc::new(keys);
         let handler = move |request| {
             let (page, keys) = (page.clone(), keys.clone());
-            async move { page.handle(&*keys.get().await, request).await }
+            async move {
+                let keys = match &*keys {
+                    None => None,
+                    Some(keys) => Some(keys.get().await),
+                };
+                page.handle(keys.as_deref(), request).await
+            }
         };
         lambda::http::serve_pages(handler, move |language, problem| {
             browser::problem(language, &product, problem)

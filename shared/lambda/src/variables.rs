@@ -79,7 +79,7 @@ variables! {
     QUEUE_MAIL_FEEDBACK: "URL of the queue of bounces and complaints";
     MAIL_FROM_ADDRESS: "address that mails come from";
     MAIL_CONFIGURATION_SET: "name of SES's configuration set for mails";
-    MAIL_SECRET_ID: "the secret that holds the key of opt-out links";
+    MAIL_SECRET_ID: "the secret that holds the key of opt-out links; empty where no mails are sent";
     MAIL_COLOUR: "colour of buttons in mails, e.g. #0b57d0" = "#0b57d0";
     MAIL_SUPPORT_URL: "where mails send who needs help: an https address or mailto:; empty: nowhere";
     MAIL_PRODUCT_URL: "where mails send people on, an https address; empty: nowhere";

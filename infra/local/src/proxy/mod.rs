@@ -9,6 +9,7 @@ mod faults;
 mod forward;
 mod identify;
 mod invoke;
+mod mails;
 mod record;
 mod sigv4;
 
@@ -28,7 +29,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
-use crate::{host::Host, kms::Kms};
+use crate::{host::Host, kms::Kms, mailbox::Mailbox};
 use forward::Upstream;
 
 pub use callers::{Callers, KillSwitch, SECRET_KEY};
@@ -62,6 +63,7 @@ struct Shared {
     sent: Sent,
     cors: cors::BucketCors,
     functions: OnceLock<Host>,
+    mailbox: Mailbox,
 }
 
 impl Proxy {
@@ -78,6 +80,7 @@ impl Proxy {
             sent: Sent::default(),
             cors: cors::BucketCors::default(),
             functions: OnceLock::new(),
+            mailbox: Mailbox::default(),
         });
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self {
@@ -110,6 +113,11 @@ impl Proxy {
     /// Answers Lambda's Invoke by these functions.
     pub fn serve_functions(&self, host: &Host) {
         drop(self.shared.functions.set(host.clone()));
+    }
+
+    /// The stand-in for SES.
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.shared.mailbox
     }
 
     /// Rings when a function sent to the queue with this ARN.
@@ -166,6 +174,9 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     if parts.method == http::Method::OPTIONS {
         return Ok(shared.cors.preflight(&parts));
     }
+    if mails::is_control(&parts) {
+        return Ok(mails::control(&shared.mailbox, &parts, body).await);
+    }
     let Some(credential) = Credential::read(&parts) else {
         return Ok(refuse("s3", 403, "AccessDenied", "Access Denied"));
     };
@@ -191,6 +202,8 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     };
     let request = if credential.service == "lambda" {
         identify::lambda(&parts)
+    } else if credential.service == "ses" {
+        identify::ses(&parts, &body)
     } else {
         identify::json(&credential.service, &target(&parts), &body, &shared.kms)
     };
@@ -251,6 +264,7 @@ impl Shared {
             action: request.action,
             needs: request.needs,
             encryption_context: request.encryption_context,
+            keys: request.keys,
             status: outcome
                 .as_ref()
                 .map_or(0, |answer| answer.status().as_u16()),
@@ -312,6 +326,10 @@ impl Shared {
                     Ok(value) => respond("kms", 200, value.to_string()),
                     Err(error) => respond("kms", 400, error.body().to_string()),
                 }
+            }
+            Payload::Whole(body) if service == "ses" => {
+                let (status, body) = self.mailbox.send(&body).await;
+                respond("ses", status, body)
             }
             Payload::Whole(body) if service == "lambda" => {
                 invoke::answer(self.functions.get(), &parts, body).await

@@ -18,6 +18,10 @@ mod files;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
+mod mail_ends;
+#[cfg(test)]
+mod mails;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod policies;
@@ -39,6 +43,8 @@ mod statistics;
 mod sweep;
 #[cfg(test)]
 mod sync_faults;
+#[cfg(test)]
+mod users;
 #[cfg(test)]
 mod webhook;
 #[cfg(test)]
