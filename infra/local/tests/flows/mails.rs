@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use local::eventually;
-use local::mailbox::Captured;
+use local::mailbox::{Captured, Knob};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -40,9 +40,20 @@ pub(crate) async fn connected() -> World {
         number(row, "stats_read_at") > 0
     })
     .await;
-    followers(&world, monday().yesterday().unwrap(), 48_210).await;
-    let before = monday().checked_sub(jiff::Span::new().days(8)).unwrap();
-    followers(&world, before, 47_900).await;
+    // Sundays: that before the week, then the ends of it and of those after it.
+    for (week, count) in [
+        (-1, 47_900),
+        (0, 48_210),
+        (1, 48_220),
+        (2, 48_230),
+        (3, 48_240),
+        (4, 48_250),
+    ] {
+        let sunday = monday()
+            .checked_add(jiff::Span::new().days(7 * week - 1))
+            .unwrap();
+        followers(&world, sunday, count).await;
+    }
     tell(
         &world,
         json!({ "label": "Mara", "email": EMAIL, "time_zone": ZONE }),
@@ -168,9 +179,8 @@ pub(crate) async fn rows(world: &World) -> Vec<(String, String)> {
 
 /// Queues the user's mail once more by hand, and waits until the queue is empty.
 pub(crate) async fn again(world: &World, at: i64) {
-    let message = json!({ "user_id": USER, "at": at });
-    let sent = world.stack.send("mails", &message.to_string());
-    sent.await.unwrap();
+    let message = json!({ "user_id": USER, "at": at }).to_string();
+    world.stack.send("mails", &message).await.unwrap();
     drained(world).await;
 }
 
@@ -202,6 +212,33 @@ pub(crate) async fn set_status(world: &World, status: &str, version: u64) {
         .send()
         .await
         .unwrap();
+}
+
+/// Every call that mails need, of a user who is connected; leaves the connection as it is.
+pub(crate) async fn touch_everything(world: &World) {
+    tell(world, json!({ "email": EMAIL, "time_zone": ZONE })).await;
+    record(world).await;
+    let version = number(&world.connection_item(USER).await, "token_version");
+    let version = u64::try_from(version).unwrap();
+    // A notice that bounces; then a week with media to look at.
+    world.stack.mailbox().turn(Knob::Bounce, 1);
+    set_status(world, "needs_reauth", version).await;
+    run(world, at(1, 9, 0)).await;
+    set_status(world, "active", version).await;
+    eventually("the bounce written down", SOON, || async {
+        let stopped = record(world).await["mail"]["stopped"].clone();
+        Ok((stopped == "bounce").then_some(()))
+    })
+    .await
+    .unwrap();
+    for email in ["joris@creator.example", EMAIL] {
+        tell(world, json!({ "email": email, "time_zone": ZONE })).await;
+    }
+    again(world, at(7, 9, 0)).await;
+    let link = link(&world.stack.mailbox().mails()[0]);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let stopped = http.post(link).send().await.unwrap();
+    assert_eq!(stopped.status(), StatusCode::OK);
 }
 
 /// Ends the world: no address is in any log line.

@@ -35,12 +35,15 @@ async fn everything_that_is_allowed_is_needed() {
     let host = FileHost::start().await;
     host.serve("/page", b"<html>no film</html>");
     let world = World::beside(&[("files.product.example", host.url())], |options| {
-        options.parameter("StatisticsOff", "")
+        options
+            .parameter("StatisticsOff", "")
+            .parameter("MailFromAddress", crate::mails::FROM)
     })
     .await;
     posting(&world).await;
     fetching(&world).await;
     syncing(&world).await;
+    crate::mails::touch_everything(&world).await;
     webhooks(&world).await;
     refreshing::refreshing(&world).await;
     operating(&world).await;
