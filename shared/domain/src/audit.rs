@@ -84,6 +84,10 @@ macro_rules! acts {
 acts! {
     /// A session link was made.
     SessionCreated = "session.created";
+    /// A user's record was written by the product.
+    UserWritten = "user.written";
+    /// A user asked for no more mails, by the link in one.
+    UserOptedOut = "user.opted_out";
     /// A creator confirmed a connection.
     ConnectionConnected = "connection.connected";
     /// A connection ended.

@@ -260,6 +260,13 @@ metrics! {
         "each minute, the age of the oldest event that stayed unsent for five minutes; 0 without one";
     LANE_LATENESS = "LaneLateness", Seconds, &[PLAIN],
         "each minute, how long the most overdue lane has been due; 0 without one";
+    MAILS_SENT = "MailsSent", Count, &[PLAIN], "a mail that SES took";
+    MAILS_PUT_OFF = "MailsPutOff", Count, &[PLAIN],
+        "a mail that SES refused for now, to be tried again: a quota, a pause, an unverified sender";
+    MAILS_FAILED = "MailsFailed", Count, &[PLAIN],
+        "a mail that was given up: SES refused it for good, or whether SES took it is unknown";
+    MAILS_BOUNCED = "MailsBounced", Count, &[PLAIN], "an address that bounced for good";
+    MAILS_COMPLAINED = "MailsComplained", Count, &[PLAIN], "an address that complained of a mail";
 }
 
 #[cfg(test)]

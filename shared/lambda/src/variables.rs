@@ -66,6 +66,8 @@ variables! {
     TABLE_WEBHOOK_ENDPOINTS: "name of the table of webhook endpoints";
     TABLE_EVENT_LANES: "name of the table of lanes of events";
     TABLE_EVENT_MESSAGES: "name of the table of messages to webhook endpoints";
+    TABLE_MAILS: "name of the table of mails that were sent";
+    TABLE_MAIL_SUPPRESSIONS: "name of the table of addresses that get no mail";
     QUEUE_REFRESH: "URL of the queue of refreshes";
     QUEUE_RESCUE: "URL of the queue of rescued tokens";
     QUEUE_PUBLISH: "URL of the queue of publishing steps";
@@ -83,6 +85,14 @@ variables! {
     FUNCTION_WEBHOOK: "name of the function that takes webhooks";
     SCHEDULES: "what schedules wake, as JSON: for each name, the function and, if it needs one, its input";
     QUEUE_INSIGHTS: "URL of the queue of statistics syncs";
+    QUEUE_MAILS: "URL of the queue of users whose mails are due";
+    QUEUE_MAIL_FEEDBACK: "URL of the queue of bounces and complaints";
+    MAIL_FROM_ADDRESS: "address that mails come from";
+    MAIL_CONFIGURATION_SET: "name of SES's configuration set for mails";
+    MAIL_SECRET_ID: "the secret that holds the key of opt-out links; empty where no mails are sent";
+    MAIL_COLOUR: "colour of buttons in mails, e.g. #0b57d0" = "#0b57d0";
+    MAIL_SUPPORT_URL: "where mails send who needs help: an https address or mailto:; empty: nowhere";
+    MAIL_PRODUCT_URL: "where mails send people on, an https address; empty: nowhere";
     KMS_KEY_ID: "ARN of the key that seals tokens";
     MEDIA_BUCKET: "name of the bucket of uploaded media";
     MEDIA_BASE_URL: "https address below which platforms fetch files of the media bucket; empty: they cannot";

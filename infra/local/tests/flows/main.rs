@@ -20,6 +20,10 @@ mod files;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
+mod mail_ends;
+#[cfg(test)]
+mod mails;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod policies;
@@ -47,6 +51,9 @@ mod statistics;
 mod sweep;
 #[cfg(test)]
 mod sync_faults;
+#[cfg(test)]
+#[cfg(test)]
+mod users;
 #[cfg(test)]
 mod verification;
 #[cfg(test)]

@@ -45,13 +45,17 @@ async fn everything_that_is_allowed_is_needed() {
         (crate::receiver::HOST, receiver.url()),
     ];
     let world = World::beside(&hosts, |options| {
-        crate::events::quick(options.parameter("StatisticsOff", ""), "1,600")
+        let options = options
+            .parameter("StatisticsOff", "")
+            .parameter("MailFromAddress", crate::mails::FROM);
+        crate::events::quick(options, "1,600")
     })
     .await;
     posting(&world).await;
     fetching(&world).await;
     syncing(&world).await;
     records(&world).await;
+    crate::mails::touch_everything(&world).await;
     webhooks(&world).await;
     refreshing::refreshing(&world).await;
     operating(&world).await;

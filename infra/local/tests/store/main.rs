@@ -28,6 +28,8 @@ mod limits;
 #[cfg(test)]
 mod lost_answers;
 #[cfg(test)]
+mod mails;
+#[cfg(test)]
 mod media;
 #[cfg(test)]
 mod outbox;
@@ -45,3 +47,5 @@ mod statistics;
 mod sync_logs;
 #[cfg(test)]
 mod targets;
+#[cfg(test)]
+mod users;

@@ -32,6 +32,9 @@ mod limits;
 #[path = "../../../local/tests/store/lost_answers.rs"]
 mod lost_answers;
 #[cfg(test)]
+#[path = "../../../local/tests/store/mails.rs"]
+mod mails;
+#[cfg(test)]
 #[path = "../../../local/tests/store/media.rs"]
 mod media;
 #[cfg(test)]
@@ -55,3 +58,6 @@ mod sync_logs;
 #[cfg(test)]
 #[path = "../../../local/tests/store/targets.rs"]
 mod targets;
+#[cfg(test)]
+#[path = "../../../local/tests/store/users.rs"]
+mod users;
