@@ -17,8 +17,13 @@ struct Post {
 }
 
 impl Post {
-    fn of(function: &str) -> Self {
-        let desk = Desk::of(function, function);
+    fn of(test: &str) -> Self {
+        Self::by("upload", test)
+    }
+
+    /// With another function's credentials: faults are scripted for those.
+    fn by(function: &str, test: &str) -> Self {
+        let desk = Desk::of(function, test);
         let mails = Mails::new(desk.client.clone(), table("mails"));
         Self { desk, mails }
     }
@@ -84,8 +89,8 @@ async fn of_many_at_once_one_has_the_claim() {
 /// The SDK's second try meets its own first one: the claim is had, and no mail is lost by it.
 #[tokio::test]
 async fn a_claim_whose_answer_was_lost_is_had() {
-    let post = Post::of("mails-lost");
-    let lost = Rule::on("dynamodb:UpdateItem").by("mails-lost").nth(1);
+    let post = Post::by("unsubscribe", "mails-lost");
+    let lost = Rule::on("dynamodb:UpdateItem").by("unsubscribe").nth(1);
     let scripted = fault(lost, Fault::DropAfter);
     assert!(post.claim(0).await.is_some());
     drop(scripted);

@@ -51,8 +51,8 @@ async fn a_user_is_changed_over_what_stands() {
 
 #[tokio::test]
 async fn two_changes_at_once_are_both_made() {
-    let desk = Desk::of("users-two", "users-two");
-    let other = Desk::of("users-other", "users-two");
+    let desk = Desk::new("users-two");
+    let other = Desk::of("connections", "users-two");
     let users = &desk.users;
     users
         .change(&desk.user, at(0), &desk.entropy, |_| {})
@@ -79,8 +79,8 @@ async fn two_changes_at_once_are_both_made() {
 /// The write is made and its answer lost; the SDK's second try is refused, and is our own.
 #[tokio::test]
 async fn a_change_whose_answer_was_lost_is_made_once() {
-    let desk = Desk::of("users-lost", "users-lost");
-    let lost = Rule::on("dynamodb:UpdateItem").by("users-lost").nth(1);
+    let desk = Desk::of("users", "users-lost");
+    let lost = Rule::on("dynamodb:UpdateItem").by("users").nth(1);
     let scripted = fault(lost, Fault::DropAfter);
     let (old, _) = desk
         .users
