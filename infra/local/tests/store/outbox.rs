@@ -134,18 +134,31 @@ async fn messages_go_to_the_dead_letters_and_back() {
     let (left, _) = messages.oldest(&lane, 10).await.unwrap();
     assert_eq!(left.len(), 1);
     let (letters, next) = messages.dead(&endpoint, None, 10, at(60)).await.unwrap();
-    assert_eq!((letters.as_slice(), next), ([dead.clone()].as_slice(), None));
-    let gone = messages.dead(&endpoint, None, 10, at(40 * 24 * 3_600)).await;
+    assert_eq!(
+        (letters.as_slice(), next),
+        ([dead.clone()].as_slice(), None)
+    );
+    let gone = messages
+        .dead(&endpoint, None, 10, at(40 * 24 * 3_600))
+        .await;
     assert!(gone.unwrap().0.is_empty(), "it is past its time");
 
     let back = dead.revived(at(120));
     let attempt = desk.attempt();
-    messages.revive(&dead, &back, &lanes, &attempt).await.unwrap();
+    messages
+        .revive(&dead, &back, &lanes, &attempt)
+        .await
+        .unwrap();
     let (left, _) = messages.oldest(&lane, 10).await.unwrap();
     assert_eq!(left[0], back);
     assert_eq!((back.tries, back.queued_at), (0, at(120)));
-    assert!(lanes.get(&lane).await.unwrap().is_some(), "its lane is open");
-    let none = messages.dead_letter(&endpoint, &dead.message, at(120)).await;
+    assert!(
+        lanes.get(&lane).await.unwrap().is_some(),
+        "its lane is open"
+    );
+    let none = messages
+        .dead_letter(&endpoint, &dead.message, at(120))
+        .await;
     assert_eq!(none.unwrap(), None);
 }
 
@@ -182,7 +195,10 @@ async fn an_event_is_unsent_until_every_way_out_has_it() {
     };
     let take = async |taken: Taken| {
         let attempt = desk.attempt();
-        desk.events.taken(&ids[0], taken, NOW, &attempt).await.unwrap();
+        desk.events
+            .taken(&ids[0], taken, NOW, &attempt)
+            .await
+            .unwrap();
     };
     let queued = Taken {
         queued: true,
@@ -200,7 +216,10 @@ async fn an_event_is_unsent_until_every_way_out_has_it() {
     assert!(!unsent().await);
     // One that is past its clean-up stays away.
     let attempt = desk.attempt();
-    desk.events.taken("evt_none", queued, NOW, &attempt).await.unwrap();
+    desk.events
+        .taken("evt_none", queued, NOW, &attempt)
+        .await
+        .unwrap();
     assert_eq!(desk.events.get("evt_none").await.unwrap(), None);
 }
 
@@ -255,14 +274,26 @@ async fn endpoints_rest_are_probed_by_one_and_disabled_once() {
     let attempt = desk.attempt();
     let resealed = endpoints.reseal(&seen, &again, at(3), &attempt).await;
     assert_eq!(resealed.unwrap().unwrap().secret_version, 2);
-    let late = endpoints.reseal(&seen, &again, at(3), &desk.attempt()).await;
+    let late = endpoints
+        .reseal(&seen, &again, at(3), &desk.attempt())
+        .await;
     assert_eq!(late.unwrap(), None);
 
     let gone = DisabledFor::Gone;
     let attempt = desk.attempt();
-    assert!(endpoints.disable(&seen, gone, at(4), &attempt).await.unwrap());
+    assert!(
+        endpoints
+            .disable(&seen, gone, at(4), &attempt)
+            .await
+            .unwrap()
+    );
     let attempt = desk.attempt();
-    assert!(!endpoints.disable(&seen, gone, at(4), &attempt).await.unwrap());
+    assert!(
+        !endpoints
+            .disable(&seen, gone, at(4), &attempt)
+            .await
+            .unwrap()
+    );
     let on = EndpointEdit {
         state: Some(EndpointState::Enabled),
         url: Some("https://b.example/".to_owned()),
@@ -274,7 +305,12 @@ async fn endpoints_rest_are_probed_by_one_and_disabled_once() {
     assert!(edited.enabled() && edited.disabled_for.is_none());
     // A try at the old address says nothing of the new one.
     let attempt = desk.attempt();
-    assert!(!endpoints.disable(&seen, gone, at(6), &attempt).await.unwrap());
+    assert!(
+        !endpoints
+            .disable(&seen, gone, at(6), &attempt)
+            .await
+            .unwrap()
+    );
     endpoints.delete(id).await.unwrap();
     let edited = endpoints.edit(id, &on, at(7), &desk.attempt()).await;
     assert_eq!(edited.unwrap(), None, "what is deleted stays so");
