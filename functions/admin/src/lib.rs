@@ -109,7 +109,7 @@ impl Admin {
             "GET /v1/admin/rewrap" => self.rewrap_status().await,
             "POST /v1/admin/rewrap" => self.start_rewrap(&ask).await,
             "GET /v1/admin/audit" => self.list_audit(&ask).await,
-            "GET /v1/admin/health" => self.health(&ask).await,
+            "GET /v1/admin/health" => self.health(apps, &ask).await,
             _ => Err(Problem::not_found()),
         }
     }

@@ -30,6 +30,10 @@ pub struct Queues {
     pub insights: String,
     /// Their dead letters.
     pub insights_dead: String,
+    /// Lanes of events.
+    pub events: String,
+    /// Their dead letters.
+    pub events_dead: String,
     /// Slices of a move to another KMS key.
     pub rewrap: String,
     /// Their dead letters.
@@ -47,17 +51,19 @@ pub(crate) enum Queue {
     Publish,
     Webhook,
     Insights,
+    Events,
     Rewrap,
     Schedule,
 }
 
 impl Queue {
-    pub(crate) const ALL: [Queue; 7] = [
+    pub(crate) const ALL: [Queue; 8] = [
         Self::Refresh,
         Self::Rescue,
         Self::Publish,
         Self::Webhook,
         Self::Insights,
+        Self::Events,
         Self::Rewrap,
         Self::Schedule,
     ];
@@ -69,6 +75,7 @@ impl Queue {
             Self::Publish => "publish",
             Self::Webhook => "webhook",
             Self::Insights => "insights",
+            Self::Events => "events",
             Self::Rewrap => "rewrap",
             Self::Schedule => "schedule",
         }
@@ -93,6 +100,7 @@ impl Queues {
             Queue::Publish => Some(&self.publish),
             Queue::Webhook => Some(&self.webhook),
             Queue::Insights => Some(&self.insights),
+            Queue::Events => Some(&self.events),
             Queue::Rewrap => Some(&self.rewrap),
             Queue::Schedule => None,
         }
@@ -106,6 +114,7 @@ impl Queues {
             Queue::Publish => &self.publish_dead,
             Queue::Webhook => &self.webhook_dead,
             Queue::Insights => &self.insights_dead,
+            Queue::Events => &self.events_dead,
             Queue::Rewrap => &self.rewrap_dead,
             Queue::Schedule => &self.schedule_dead,
         }

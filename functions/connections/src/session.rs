@@ -2,12 +2,12 @@
 
 use audit::Deed;
 use browser::{ReturnTo, hash, new_secret};
-use domain::{Act, Platform, Timestamp, UserId};
+use domain::{Act, AppRef, Environment, Platform, Timestamp, UserId};
 use http::StatusCode;
 use lambda::{Answer, Code, Problem, Request, Scope, responses};
 use mail::due;
 use mail::user::Texts;
-use platforms::Apps;
+use platforms::{App, Apps};
 use serde::{Deserialize, Serialize};
 use store::SessionLink;
 
@@ -27,6 +27,8 @@ struct Ask {
     return_to: Option<String>,
     #[serde(default)]
     platform: Option<String>,
+    #[serde(default)]
+    environment: Option<String>,
     #[serde(default)]
     email: Option<String>,
     #[serde(default)]
@@ -52,6 +54,7 @@ struct Made {
     link: String,
     expires_at: String,
     platform: Platform,
+    environment: Environment,
 }
 
 impl Api {
@@ -62,6 +65,7 @@ impl Api {
         let now = self.tokens.clock().now();
         let user_id = check(&ask)?;
         let platform = platform_of(apps, ask.platform.as_deref())?;
+        let environment = environment_of(apps, platform, ask.environment.as_deref())?;
         let return_to = match &ask.return_to {
             None => None,
             Some(text) => Some(ReturnTo::parse(text, &self.return_to_origins).map_err(
@@ -76,6 +80,7 @@ impl Api {
             user_label: ask.user_label,
             return_to: return_to.map(|address| address.as_str().to_owned()),
             platform,
+            environment: Some(environment),
             locale: ask.locale,
             expires_at: now.plus_secs(LINK_LIFE_SECONDS),
             spent_at: None,
@@ -98,6 +103,7 @@ impl Api {
             link: format!("{base}/session/{secret}"),
             expires_at: link.expires_at.rfc3339(),
             platform,
+            environment,
         };
         Ok(responses::json(StatusCode::CREATED, &made))
     }
@@ -196,6 +202,33 @@ fn platform_of(apps: &Apps, named: Option<&str>) -> Result<Platform, Problem> {
     }
 }
 
+/// The environment that was named; where none was, the production's, or the sandbox of a platform that
+/// has no production here.
+fn environment_of(
+    apps: &Apps,
+    platform: Platform,
+    named: Option<&str>,
+) -> Result<Environment, Problem> {
+    let refused = |code, sentence: &str| Problem::invalid("environment", code, sentence);
+    let Some(named) = named else {
+        let usual = apps.get(platform).map(App::environment);
+        return Ok(usual.unwrap_or_default());
+    };
+    let environment = Environment::parse(named)
+        .ok_or_else(|| refused("unknown", "Give production or sandbox."))?;
+    if apps.at(AppRef::new(platform, environment)).is_some() {
+        return Ok(environment);
+    }
+    let lacking = match environment {
+        Environment::Production => "app beside its sandbox's",
+        Environment::Sandbox => "set of sandbox credentials",
+    };
+    let platform = platform.title();
+    let sentence =
+        format!("{platform} has no {lacking} in this deployment. The operator must set it up.");
+    Err(refused("not_configured", &sentence))
+}
+
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());
@@ -230,5 +263,29 @@ mod tests {
             platform_of(&none, None).unwrap_err().code(),
             "platform_not_configured"
         );
+    }
+
+    #[test]
+    fn the_environment_is_the_named_or_the_usual_one() {
+        use Environment::{Production, Sandbox};
+        let production = r#"{"tiktok":{"client_id":"a","client_secret":"b"}}"#;
+        let sandbox = r#"{"tiktok":{"client_id":"a","client_secret":"b","sandbox":true}}"#;
+        let both = r#"{"tiktok":{"client_id":"a","client_secret":"b",
+            "sandbox":{"client_id":"c","client_secret":"d"}}}"#;
+        for (text, named, expected) in [
+            (production, None, Some(Production)),
+            (production, Some("production"), Some(Production)),
+            (production, Some("sandbox"), None),
+            (sandbox, None, Some(Sandbox)),
+            (sandbox, Some("sandbox"), Some(Sandbox)),
+            (sandbox, Some("production"), None),
+            (both, None, Some(Production)),
+            (both, Some("sandbox"), Some(Sandbox)),
+            (both, Some("staging"), None),
+        ] {
+            let apps = Apps::parse(&domain::Secret::new(text)).unwrap();
+            let found = environment_of(&apps, Platform::TikTok, named).ok();
+            assert_eq!(found, expected, "{named:?} of {text}");
+        }
     }
 }

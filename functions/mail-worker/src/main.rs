@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use domain::RecordKind;
 use lambda::sqs::{Options, queue_name};
 use lambda::variables as var;
 use lambda::{CachedSecret, SecretsManager};
 use mail::compose::Colour;
 use mail::{Feedback, LinkKeys, Look, Mailman, Ses};
 use mail_worker::MailWorker;
-use store::{Connections, FiguresTable, Mails, Snapshots, Suppressions, Users};
+use store::{Connections, Mails, RecordTable, Snapshots, Suppressions, Users};
 use wiring::Wiring;
 
 fn main() -> ExitCode {
@@ -31,7 +32,11 @@ fn main() -> ExitCode {
             users: Users::new(wiring.dynamodb(), table(&var::TABLE_USERS)),
             connections: Connections::new(wiring.dynamodb(), table(&var::TABLE_CONNECTIONS)),
             snapshots: Snapshots::new(wiring.dynamodb(), table(&var::TABLE_SNAPSHOTS)),
-            figures: FiguresTable::new(wiring.dynamodb(), table(&var::TABLE_FIGURES)),
+            media: RecordTable::new(
+                wiring.dynamodb(),
+                table(&var::TABLE_MEDIA_ITEMS),
+                RecordKind::MediaItem,
+            ),
             mails: Mails::new(wiring.dynamodb(), table(&var::TABLE_MAILS)),
             suppressions: suppressed.clone(),
             ses: Ses::new(&wiring.aws, &look.product, &from, set),

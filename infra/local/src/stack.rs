@@ -22,7 +22,7 @@ use crate::{
     issuer::{AUDIENCE, Issuer},
     mailbox::Mailbox,
     pollers::Pollers,
-    proxy::{Call, Fault, Proxy, Record, Rule, Scripted},
+    proxy::{Buses, Call, Fault, Proxy, Record, Rule, Scripted},
     schedule::Schedules,
     template::{self, Plan, Resolver, Values},
 };
@@ -321,6 +321,11 @@ impl Stack {
     /// The record of AWS calls.
     pub fn record(&self) -> &Record {
         self.proxy.record()
+    }
+
+    /// What functions put on event buses.
+    pub fn buses(&self) -> &Buses {
+        self.proxy.buses()
     }
 
     /// A token of the development issuer, valid for an hour.

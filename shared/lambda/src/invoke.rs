@@ -58,7 +58,10 @@ impl Invoker {
         event: &str,
     ) -> Result<Vec<u8>, InvokeError> {
         let path = format!("/2015-03-31/functions/{function}/invocations");
-        let headers = [("x-amz-invocation-type", kind)];
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-amz-invocation-type", kind),
+        ];
         let answer = self.0.post(&path, &headers, event).await?;
         if !(200..300).contains(&answer.status) {
             return Err(InvokeError::Refused(answer.status));

@@ -31,6 +31,7 @@
 mod aws;
 mod clock;
 mod config;
+mod event_bridge;
 mod guard;
 pub mod http;
 mod invoke;
@@ -44,11 +45,13 @@ mod secrets;
 mod signed;
 pub mod sqs;
 mod start;
+pub mod table_stream;
 pub mod variables;
 
 pub use aws::{Aws, Timeouts};
 pub use clock::{OsEntropy, SystemClock};
 pub use config::{ConfigErrors, Env, WrongVariable};
+pub use event_bridge::{BusEvent, EventBridge, EventBridgeError};
 pub use invoke::{InvokeError, Invoker};
 pub use metrics::Metrics;
 pub use problem::{Code, FieldError, Problem};

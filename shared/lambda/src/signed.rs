@@ -74,7 +74,7 @@ impl Signed {
         }
     }
 
-    /// Sends one POST and reads its answer.
+    /// Sends one POST with these headers, the content's type among them, and reads its answer.
     pub async fn post(
         &self,
         path: &str,
@@ -119,17 +119,15 @@ impl Signed {
             .settings(SigningSettings::default())
             .build()
             .map_err(|error| unsignable(&error))?;
-        let content_type = [("content-type", "application/json")];
-        let all = content_type.iter().chain(headers).copied();
         let signable = SignableBody::Bytes(body.as_bytes());
-        let signable = SignableRequest::new("POST", &url, all.clone(), signable)
+        let signable = SignableRequest::new("POST", &url, headers.iter().copied(), signable)
             .map_err(|error| unsignable(&error))?;
         let (instructions, _) = sign(signable, &params.into())
             .map_err(|error| unsignable(&error))?
             .into_parts();
         let mut request = http::Request::post(&url);
-        for (name, value) in all {
-            request = request.header(name, value);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let mut request = request
             .body(SdkBody::from(body))

@@ -11,19 +11,20 @@ use std::sync::Arc;
 
 use domain::metric::{MAILS_FAILED, MAILS_PUT_OFF, MAILS_SENT};
 use domain::{
-    AttemptId, Clock, ConnectionId, Day, Entropy, Labels, MediaFigures, Meter, Platform, Snapshot,
+    AttemptId, Clock, ConnectionId, Day, Entropy, Labels, MediaItem, Meter, Platform, Snapshot,
     Timestamp, UserId,
 };
 use store::mails::Claim;
 use store::users::DueMail;
 use store::{
-    Connection, Connections, FiguresTable, MailState, Mails, Snapshots, Suppressions, User, Users,
+    Connection, Connections, MailState, Mails, RecordAsk, RecordTable, Snapshots, Suppressions,
+    User, Users,
 };
 
 use crate::compose::{self, Look, Mail, Reader};
 use crate::due::{self, DueDay};
 use crate::link::{LinkKeys, MailKind};
-use crate::report::{Attention, Report, Sources, Trouble, name};
+use crate::report::{Attention, POST_DAYS, Report, Sources, Trouble, name};
 use crate::ses::{Answered, Ses};
 use crate::{MailError, MailMessage, address, growth, notice};
 
@@ -31,7 +32,7 @@ use crate::{MailError, MailMessage, address, growth, notice};
 const KEEP_REPORT_SECONDS: i64 = 60 * 86_400;
 /// How long a cause stays told.
 const KEEP_NOTICE_SECONDS: i64 = 400 * 86_400;
-/// Media of one account that are looked at for a report, the latest ids first.
+/// Media of one account that are looked at for a report, the latest first.
 const MOST_MEDIA: usize = 300;
 /// Connections of one user that a mail is made of.
 const MOST_CONNECTIONS: usize = 200;
@@ -44,8 +45,8 @@ pub struct Mailman {
     pub connections: Connections,
     /// Daily snapshots.
     pub snapshots: Snapshots,
-    /// Latest figures.
-    pub figures: FiguresTable,
+    /// Accounts' media items.
+    pub media: RecordTable,
     /// What was sent.
     pub mails: Mails,
     /// Addresses that get none.
@@ -170,7 +171,7 @@ impl Mailman {
             return Ok(true);
         };
         let days = self.days(&letter.user.user_id, today).await?;
-        let media = self.media(connections).await?;
+        let media = self.media(connections, letter.at).await?;
         let sources = Sources {
             connections,
             days: &days,
@@ -274,29 +275,28 @@ impl Mailman {
         Ok(found)
     }
 
+    /// The posts that a report at `at` may show.
     async fn media(
         &self,
         connections: &[Connection],
-    ) -> Result<Vec<(Platform, MediaFigures)>, MailError> {
+        at: Timestamp,
+    ) -> Result<Vec<(Platform, MediaItem)>, MailError> {
         let mut found = Vec::new();
         for connection in connections {
             if connection.status != domain::ConnectionStatus::Active {
                 continue;
             }
-            let key = connection.account.key();
-            let (mut after, mut read) = (None::<String>, 0);
-            loop {
-                let (page, next) = self.figures.media(&key, after.as_deref(), 100).await?;
-                read += page.len();
-                let media = page
-                    .into_iter()
-                    .map(|one| (connection.platform, one.medium));
-                found.extend(media);
-                after = next;
-                if after.is_none() || read >= MOST_MEDIA {
-                    break;
-                }
-            }
+            let account = [connection.account.key()];
+            let ask = RecordAsk {
+                accounts: &account,
+                from: Some(at.plus_secs(-POST_DAYS * 86_400)),
+                state: Some("visible"),
+                limit: MOST_MEDIA,
+                ..RecordAsk::default()
+            };
+            let page = self.media.newest(&ask, |_| true).await?;
+            let items = page.rows.iter().map(|row| row.kept.read());
+            found.extend(items.map(|item| (connection.platform, item)));
         }
         Ok(found)
     }

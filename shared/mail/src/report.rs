@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use domain::{ConnectionStatus, Day, MediaFigures, Platform, Snapshot, Timestamp};
+use domain::{ConnectionStatus, Day, MediaItem, Platform, Snapshot, Timestamp};
 use jiff::civil::Date;
 use store::Connection;
 
@@ -13,7 +13,7 @@ use crate::notice::{self, Cause};
 /// Posts that are shown.
 const MOST_POSTS: usize = 3;
 /// How old a post may be to be among them.
-const POST_DAYS: i64 = 28;
+pub(crate) const POST_DAYS: i64 = 28;
 
 /// A week's report.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +92,7 @@ pub struct Sources<'a> {
     /// Their snapshots.
     pub days: &'a BTreeMap<domain::ConnectionId, BTreeMap<Day, Snapshot>>,
     /// Media of their accounts with the platforms they are on.
-    pub media: &'a [(Platform, MediaFigures)],
+    pub media: &'a [(Platform, MediaItem)],
 }
 
 const FOLLOWERS: &[Pick] = &[|snapshot| snapshot.account.as_ref()?.followers];
@@ -168,37 +168,36 @@ fn attention(connection: &Connection, now: Timestamp) -> Option<Attention> {
 }
 
 /// The best of the last four weeks, by views; of those without, by likes.
-fn best(media: &[(Platform, MediaFigures)], now: Timestamp) -> Vec<PostLine> {
+fn best(media: &[(Platform, MediaItem)], now: Timestamp) -> Vec<PostLine> {
     let since = now.plus_secs(-POST_DAYS * 86_400);
-    let lately = |one: &&(Platform, MediaFigures)| one.1.published_at.is_some_and(|at| at >= since);
-    let counted = |one: &&(Platform, MediaFigures)| {
-        one.1
-            .figures
-            .views
-            .or(one.1.figures.likes)
-            .is_some_and(|count| count > 0)
-    };
-    let mut found: Vec<_> = media.iter().filter(lately).filter(counted).collect();
-    found.sort_by_key(|(_, one)| {
-        Reverse((
-            one.figures.views,
-            one.figures.likes,
-            one.published_at,
-            &one.media_id,
-        ))
+    let lately = |item: &MediaItem| item.published_at.is_some_and(|at| at >= since);
+    let read = media.iter().filter(|(_, item)| lately(item));
+    let read = read.filter_map(|(platform, item)| Some((platform, item, item.figures.as_ref()?)));
+    let counted = read.filter(|(_, _, figures)| {
+        let count = figures.views.or(figures.likes);
+        count.is_some_and(|count| count > 0)
+    });
+    let mut found: Vec<_> = counted.collect();
+    found.sort_by_key(|(_, item, figures)| {
+        Reverse((figures.views, figures.likes, item.published_at, &item.id))
     });
     // Two users' connections of one account, or one account connected twice, show a post once.
-    found.dedup_by(|a, b| a.0 == b.0 && a.1.media_id == b.1.media_id);
+    found.dedup_by(|a, b| a.0 == b.0 && a.1.id == b.1.id);
     found
         .into_iter()
         .take(MOST_POSTS)
-        .map(|(platform, one)| PostLine {
+        .map(|(platform, item, figures)| PostLine {
             platform: *platform,
-            title: crate::show::line(one.title.as_deref().unwrap_or_default()),
-            url: one.url.clone().filter(|url| is_plain_https(url)),
-            views: one.figures.views,
-            likes: one.figures.likes,
-            comments: one.figures.comments,
+            title: crate::show::line(
+                item.title
+                    .as_deref()
+                    .or(item.caption.as_deref())
+                    .unwrap_or_default(),
+            ),
+            url: item.permalink.clone().filter(|url| is_plain_https(url)),
+            views: figures.views,
+            likes: figures.likes,
+            comments: figures.comments,
         })
         .collect()
 }

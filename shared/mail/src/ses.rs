@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::Mail;
 
+const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+
 /// How long SES may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -48,7 +50,7 @@ impl Ses {
         let body = self.request(to, mail).to_string();
         let answer = self
             .signed
-            .post("/v2/email/outbound-emails", &[], &body)
+            .post("/v2/email/outbound-emails", JSON, &body)
             .await;
         match answer {
             Ok(answer) => read(&answer),

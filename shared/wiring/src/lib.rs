@@ -1,22 +1,27 @@
 //! Builds the rooms that functions need out of their environment, so that no two functions read the
 //! same variable in two ways. Holds no rules.
 
+mod bus;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use audit::Trail;
-use domain::{Clock, Entropy, Meter, Silent};
+use domain::{Clock, Entropy, Meter, RecordKind, Silent};
 use lambda::variables as var;
 use lambda::{
     Aws, CachedSecret, Env, Metrics, OsEntropy, SecretError, SecretsManager, SystemClock,
 };
+use ledger::{Ledger, Tables};
 use limits::Limiter;
+use outbox::{Bus, LaneQueue, Pace, Relay, Retries, Sender};
 use platforms::Apps;
 use posts::Files;
 use rewrap::Desk;
 use statistics::{Calendar, InsightsQueue, Settings};
 use store::{
-    Accounts, AuditTable, Connections, Events, Flows, Jobs, Limits, Platforms, Revocations,
+    Accounts, AuditTable, Connections, Endpoints, Events, Flows, Jobs, Lanes, Limits, Messages,
+    Platforms, RecordTable, Revocations,
 };
 use tokens::{Parts, Timing, Tokens};
 use transport::{HostOverrides, Transport, Wire};
@@ -161,6 +166,32 @@ impl Wiring {
         Ok(tokens.measured(self.meter.clone()))
     }
 
+    /// The tables of these kinds of records.
+    pub fn record_tables(&self, env: &Env, kinds: &[RecordKind]) -> Tables {
+        Tables::new(kinds.iter().map(|kind| {
+            let table = match kind {
+                RecordKind::MediaItem => &var::TABLE_MEDIA_ITEMS,
+                RecordKind::Comment => &var::TABLE_COMMENTS,
+                RecordKind::Fan => &var::TABLE_FANS,
+                RecordKind::Message => &var::TABLE_MESSAGES,
+                RecordKind::AnalyticsEvent => &var::TABLE_ANALYTICS_EVENTS,
+            };
+            RecordTable::new(self.dynamodb(), env.text(table), *kind)
+        }))
+    }
+
+    /// Where records of these kinds are kept.
+    pub fn ledger(&self, env: &Env, kinds: &[RecordKind]) -> Ledger {
+        Ledger {
+            tables: self.record_tables(env, kinds),
+            accounts: Accounts::new(self.dynamodb(), env.text(&var::TABLE_ACCOUNTS)),
+            connections: Connections::new(self.dynamodb(), env.text(&var::TABLE_CONNECTIONS)),
+            events: self.events(env),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        }
+    }
+
     /// The platforms' limits.
     pub fn limiter(&self, env: &Env) -> Limiter {
         let table = Limits::new(self.dynamodb(), env.text(&var::TABLE_LIMITS));
@@ -183,6 +214,70 @@ impl Wiring {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
         }
+    }
+
+    /// What puts committed events into lanes and on the bus.
+    pub fn relay(&self, env: &Env) -> Relay {
+        let bus = env.optional(&var::EVENT_BUS_ARN);
+        Relay {
+            events: Events::new(self.dynamodb(), env.text(&var::TABLE_EVENTS)),
+            endpoints: self.endpoints(env),
+            lanes: self.lanes(env),
+            messages: self.messages(env),
+            queue: self.lane_queue(env),
+            bus: bus.map(|arn| Arc::new(bus::EventBus::new(&self.aws, &arn)) as Arc<dyn Bus>),
+            settle: settle(env),
+            meter: self.meter.clone(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        }
+    }
+
+    /// What sends lanes; absent where its times cannot be read.
+    pub fn sender(&self, env: &Env) -> Result<Option<Sender>, lambda::Error> {
+        let relay = self.relay(env);
+        let (vault, trail) = (self.vault(env), self.trail(env));
+        let push = Arc::new(self.transport(env)?);
+        Ok(pace(env).map(|pace| Sender::new(relay, vault, push, pace, trail)))
+    }
+
+    /// What makes up for lost messages and dead workers of events.
+    pub fn event_sweep(&self, env: &Env) -> outbox::Sweep {
+        outbox::Sweep {
+            relay: self.relay(env),
+            unsent_after: env.seconds(&var::EVENT_UNSENT_SECONDS),
+            late: env.seconds(&var::SWEEP_LATE_SECONDS),
+        }
+    }
+
+    /// The product's endpoints.
+    pub fn outbox_desk(&self, env: &Env) -> outbox::Desk {
+        outbox::Desk {
+            endpoints: self.endpoints(env),
+            lanes: self.lanes(env),
+            messages: self.messages(env),
+            queue: self.lane_queue(env),
+            vault: self.vault(env),
+            settle: settle(env),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        }
+    }
+
+    fn endpoints(&self, env: &Env) -> Endpoints {
+        Endpoints::new(self.dynamodb(), env.text(&var::TABLE_WEBHOOK_ENDPOINTS))
+    }
+
+    fn lanes(&self, env: &Env) -> Lanes {
+        Lanes::new(self.dynamodb(), env.text(&var::TABLE_EVENT_LANES))
+    }
+
+    fn messages(&self, env: &Env) -> Messages {
+        Messages::new(self.dynamodb(), env.text(&var::TABLE_EVENT_MESSAGES))
+    }
+
+    fn lane_queue(&self, env: &Env) -> LaneQueue {
+        LaneQueue::new(self.sqs(), env.text(&var::QUEUE_EVENTS))
     }
 
     /// What the deployment chose of its statistics.
@@ -211,6 +306,25 @@ impl Wiring {
             clock: self.clock.clone(),
         }
     }
+}
+
+fn settle(env: &Env) -> Duration {
+    Duration::from_millis(env.number(&var::EVENT_SETTLE_MILLISECONDS))
+}
+
+/// The times of events on their way to endpoints.
+pub fn pace(env: &Env) -> Option<Pace> {
+    let retries = env.parse(&var::EVENT_RETRY_SECONDS, Retries::parse);
+    let (settle, give_up) = (settle(env), env.seconds(&var::EVENT_GIVE_UP_SECONDS));
+    let timeout = env.seconds(&var::EVENT_TIMEOUT_SECONDS);
+    let lease = env.seconds(&var::EVENT_LEASE_SECONDS);
+    Some(Pace {
+        settle,
+        retries: retries?,
+        give_up,
+        timeout,
+        lease,
+    })
 }
 
 /// The times of the token protocols. A lease outlives the request that it covers three times over, so

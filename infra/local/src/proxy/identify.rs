@@ -1,6 +1,6 @@
 //! What a request is: which action of which service on which resources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::BASE64;
 use http::{Method, request::Parts};
@@ -33,6 +33,10 @@ pub(super) fn json(service: &str, target: &str, body: &[u8], kms: &Kms) -> Reque
     };
     request.needs = match service {
         "dynamodb" => dynamodb(operation, &body),
+        "events" => buses(&body)
+            .into_iter()
+            .map(|arn| (request.action.clone(), arn))
+            .collect(),
         "sqs" => vec![(format!("sqs:{}", sqs_action(operation)), queue(&body))],
         "kms" => {
             request.encryption_context = ["EncryptionContext", "SourceEncryptionContext"]
@@ -94,6 +98,19 @@ fn dynamodb(operation: &str, body: &Value) -> Vec<(String, String)> {
             .collect(),
         _ => vec![need(operation, &body["TableName"], &body["IndexName"])],
     }
+}
+
+/// The buses that the entries of a `PutEvents` name, each once.
+fn buses(body: &Value) -> BTreeSet<String> {
+    let names = list(&body["Entries"])
+        .iter()
+        .map(|entry| entry["EventBusName"].as_str().unwrap_or("default"));
+    names
+        .map(|name| match name.starts_with("arn:") {
+            true => name.to_owned(),
+            false => format!("arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{name}"),
+        })
+        .collect()
 }
 
 /// IAM has no batch actions for SQS.

@@ -1,8 +1,9 @@
 //! The one AWS endpoint that functions are given.
 //!
 //! It knows the caller by its access key and its process by its session token, records every
-//! call for the IAM check, plays scripted faults, answers for KMS and sends the rest on.
+//! call for the IAM check, plays scripted faults, answers for KMS and EventBridge and sends the rest on.
 
+mod buses;
 mod callers;
 mod cors;
 mod faults;
@@ -32,6 +33,7 @@ use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 use crate::{host::Host, kms::Kms, mailbox::Mailbox};
 use forward::Upstream;
 
+pub use buses::{BusEvent, Buses};
 pub use callers::{Callers, KillSwitch, SECRET_KEY};
 pub use faults::{Fault, Faults, Rule, Scripted};
 pub(crate) use identify::decode;
@@ -63,6 +65,7 @@ struct Shared {
     sent: Sent,
     cors: cors::BucketCors,
     functions: OnceLock<Host>,
+    buses: Buses,
     mailbox: Mailbox,
 }
 
@@ -80,6 +83,7 @@ impl Proxy {
             sent: Sent::default(),
             cors: cors::BucketCors::default(),
             functions: OnceLock::new(),
+            buses: Buses::default(),
             mailbox: Mailbox::default(),
         });
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
@@ -113,6 +117,11 @@ impl Proxy {
     /// Answers Lambda's Invoke by these functions.
     pub fn serve_functions(&self, host: &Host) {
         drop(self.shared.functions.set(host.clone()));
+    }
+
+    /// What was put on event buses.
+    pub fn buses(&self) -> &Buses {
+        &self.shared.buses
     }
 
     /// The stand-in for SES.
@@ -326,6 +335,10 @@ impl Shared {
                     Ok(value) => respond("kms", 200, value.to_string()),
                     Err(error) => respond("kms", 400, error.body().to_string()),
                 }
+            }
+            Payload::Whole(body) if service == "events" => {
+                let (status, answer) = self.buses.answer(&target(&parts), &body);
+                respond("events", status, answer.to_string())
             }
             Payload::Whole(body) if service == "ses" => {
                 let (status, body) = self.mailbox.send(&body).await;

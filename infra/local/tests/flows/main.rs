@@ -14,6 +14,8 @@ mod dead_letters;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod links;
@@ -30,6 +32,10 @@ mod posting;
 #[cfg(test)]
 mod publish;
 #[cfg(test)]
+mod receiver;
+#[cfg(test)]
+mod records;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod requests;
@@ -38,13 +44,18 @@ mod rewrap;
 #[cfg(test)]
 mod sealed;
 #[cfg(test)]
+mod side_by_side;
+#[cfg(test)]
 mod statistics;
 #[cfg(test)]
 mod sweep;
 #[cfg(test)]
 mod sync_faults;
 #[cfg(test)]
+#[cfg(test)]
 mod users;
+#[cfg(test)]
+mod verification;
 #[cfg(test)]
 mod webhook;
 #[cfg(test)]

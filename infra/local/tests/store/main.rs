@@ -32,6 +32,10 @@ mod mails;
 #[cfg(test)]
 mod media;
 #[cfg(test)]
+mod outbox;
+#[cfg(test)]
+mod records;
+#[cfg(test)]
 mod rewrap;
 #[cfg(test)]
 mod sealed;

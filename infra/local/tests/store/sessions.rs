@@ -9,6 +9,7 @@ use crate::desk::{Desk, NOW, at, trouble};
 
 fn link(desk: &Desk, hash: &str) -> SessionLink {
     SessionLink {
+        environment: None,
         hash: format!("{hash}-of-{}", desk.user),
         user_id: desk.user.clone(),
         user_label: "Label".to_owned(),
@@ -23,6 +24,7 @@ fn link(desk: &Desk, hash: &str) -> SessionLink {
 
 fn browser(desk: &Desk, hash: &str) -> BrowserSession {
     BrowserSession {
+        environment: None,
         hash: format!("{hash}-of-{}", desk.user),
         user_id: desk.user.clone(),
         user_label: "Label".to_owned(),

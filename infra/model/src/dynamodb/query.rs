@@ -28,6 +28,7 @@ impl Database {
                 "Limit",
                 "ExclusiveStartKey",
                 "Select",
+                "ProjectionExpression",
             ],
         )?;
         let names = Names::of(body)?;
@@ -59,10 +60,12 @@ impl Database {
         let (partition, on_range) = wanted.of_keys(hash, range)?;
         table.key_text(hash, &partition)?;
         let rows: Vec<((String, Place), Item)> = match index {
-            Some(index) => table.view(index).into_iter().collect(),
+            Some(index) => table.view(index, &partition).into_iter().collect(),
             None => {
-                let items = table.items.iter();
+                let own = table.key_text(hash, &partition)?;
+                let items = table.items.range((own.clone(), String::new())..);
                 items
+                    .take_while(|(place, _)| place.0 == own)
                     .map(|(place, item)| ((place.1.clone(), place.clone()), item.clone()))
                     .collect()
             }
@@ -178,6 +181,13 @@ fn page(
         last = Some(item.clone());
         if filter.is_none_or(|filter| filter.holds(&item)) {
             shown.push(item);
+        }
+    }
+    if let Some(wanted) = body["ProjectionExpression"].as_str() {
+        // Plain names: neither paths nor aliases are known here.
+        let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
+        for item in &mut shown {
+            item.retain(|name, _| wanted.contains(&name.as_str()));
         }
     }
     let mut answer = json!({ "Count": shown.len(), "ScannedCount": read });

@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 mod ground;
+#[cfg(test)]
+mod race;
 
 #[cfg(test)]
 #[path = "../../../local/tests/store/accounts.rs"]
@@ -35,6 +37,12 @@ mod mails;
 #[cfg(test)]
 #[path = "../../../local/tests/store/media.rs"]
 mod media;
+#[cfg(test)]
+#[path = "../../../local/tests/store/outbox.rs"]
+mod outbox;
+#[cfg(test)]
+#[path = "../../../local/tests/store/records.rs"]
+mod records;
 #[cfg(test)]
 #[path = "../../../local/tests/store/sealed.rs"]
 mod sealed;

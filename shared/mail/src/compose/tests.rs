@@ -245,15 +245,15 @@ fn what_others_wrote_is_escaped() {
 
 #[test]
 fn links_of_posts_are_https_alone() {
-    let media = |url: &str| domain::MediaFigures {
-        media_id: "1".to_owned(),
+    let media = |url: &str| domain::MediaItem {
+        id: "1".to_owned(),
         published_at: Some(at("2026-11-20T00:00:00Z")),
-        title: None,
-        url: Some(url.to_owned()),
-        figures: domain::Figures {
+        permalink: Some(url.to_owned()),
+        figures: Some(domain::Figures {
             views: Some(3),
             ..domain::Figures::default()
-        },
+        }),
+        ..domain::MediaItem::default()
     };
     for (url, kept) in [
         ("https://www.tiktok.example/v/1", true),
