@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 
 use crate::files::FileHost;
 use crate::receiver::Receiver;
-use crate::sealed::{text_of_stack, vault};
 use crate::statistics::now_millis;
 use crate::world::{CLIENT_KEY, Item, SOON, USER, World, number, text};
 
