@@ -129,7 +129,10 @@ fn a_full_reading_asks_for_counts_and_then_page_by_page() {
         newest.published_at,
         Some(Timestamp::from_secs(1_767_225_600))
     );
-    assert_eq!(newest.title.as_deref(), Some("Soup night #soup"));
+    assert_eq!(
+        (newest.title.as_deref(), newest.caption.as_deref()),
+        (None, Some("Soup night #soup"))
+    );
     assert_eq!(newest.kind, Some(MediaItemKind::Video));
     let figures = newest.figures.clone().unwrap();
     assert_eq!(figures.shares, Some(0));
