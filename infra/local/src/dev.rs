@@ -193,7 +193,7 @@ impl Dev {
     pub fn greeting(&self, link: &str) -> Result<String> {
         let token = self
             .stack
-            .mint_jwt("user_demo", &["connections", "posts", "stats"])?;
+            .mint_jwt("user_demo", &["connections", "posts", "stats", "records"])?;
         let service = self.stack.mint_jwt("backend", &["service"])?;
         let api = self.stack.api_url();
         let logs = self.stack.logs().display();
@@ -208,7 +208,7 @@ impl Dev {
             .map(|name| format!("  webhooks   {api}/webhooks/{name}\n"))
             .collect();
         Ok(format!(
-            "\n  API        {api}\n  JWT        {token}\n             (of the sample user: connections, posts, stats)\n  service    {service}\n             (of a backend: POST /v1/sessions, or with Passerelle-User)\n  session    {link}\n  platforms  {platforms}\n{webhooks}  \
+            "\n  API        {api}\n  JWT        {token}\n             (of the sample user: connections, posts, stats, records)\n  service    {service}\n             (of a backend: POST /v1/sessions, or with Passerelle-User)\n  session    {link}\n  platforms  {platforms}\n{webhooks}  \
              mails      {mails}\n  logs       {logs}\n  stop       Ctrl-C\n\n"
         ))
     }

@@ -44,9 +44,6 @@ pub enum EventKind {
     /// Statistics of a connection were read.
     #[serde(rename = "stats.updated")]
     StatsUpdated,
-    /// A connection's access ends soon, and only its creator can prolong it.
-    #[serde(rename = "connection.expiring")]
-    ConnectionExpiring,
     /// A comment, reply or mention by somebody else.
     #[serde(rename = "comment.received")]
     CommentReceived,
@@ -65,9 +62,6 @@ pub enum EventKind {
     /// Money was earned or taken back.
     #[serde(rename = "earning.recorded")]
     EarningRecorded,
-    /// An import was read to its end.
-    #[serde(rename = "import.finished")]
-    ImportFinished,
 }
 
 impl EventKind {
@@ -86,14 +80,12 @@ impl EventKind {
             Self::PostOutcomeUnknown => "post.outcome_unknown",
             Self::PostCancelled => "post.cancelled",
             Self::StatsUpdated => "stats.updated",
-            Self::ConnectionExpiring => "connection.expiring",
             Self::CommentReceived => "comment.received",
             Self::MessageReceived => "message.received",
             Self::FanNew => "fan.new",
             Self::FanRenewed => "fan.renewed",
             Self::FanLost => "fan.lost",
             Self::EarningRecorded => "earning.recorded",
-            Self::ImportFinished => "import.finished",
         }
     }
 }

@@ -32,11 +32,6 @@ impl Tables {
     pub fn of(&self, kind: RecordKind) -> Option<&RecordTable> {
         self.0.get(&kind)
     }
-
-    /// Every table that this function has.
-    pub fn all(&self) -> impl Iterator<Item = &RecordTable> {
-        self.0.values()
-    }
 }
 
 /// Keeps records. Every part may be shared.

@@ -187,9 +187,7 @@ pub(crate) fn of_event(event: &Event, who: &Who) -> Option<AuditEntry> {
         | EventKind::FanNew
         | EventKind::FanRenewed
         | EventKind::FanLost
-        | EventKind::EarningRecorded
-        | EventKind::ConnectionExpiring
-        | EventKind::ImportFinished => None,
+        | EventKind::EarningRecorded => None,
     }?;
     let object = said("target_id").or(said("connection_id"));
     let who = match event.kind {

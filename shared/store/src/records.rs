@@ -4,29 +4,24 @@
 //! |---|---|
 //! | read many before writing them, write one | `account` = `<platform>#<account id>`, `record_id` |
 //! | an account's, newest first, between two instants | index `time`: `account`, `listed` = `<milliseconds>#<record id>` |
-//! | all of an account, to delete them with it | `account` |
 //!
 //! Records belong to the account and not to a connection: two users who connected it see the same
 //! ones. A row is written whole, under the revision that was read: merging is `domain::Kept`'s.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, DeleteRequest, KeysAndAttributes, Put, WriteRequest,
-};
+use aws_sdk_dynamodb::types::{KeysAndAttributes, Put};
 use domain::{Kept, Platform, RecordKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::expression::Change;
-use crate::item::{self, Item, key, text, value};
+use crate::item::{self, Item, key, value};
 use crate::newest::{Ask, Listing, listed};
 use crate::transaction::malformed;
 use crate::{StoreError, Table, Transaction};
 
 /// Keys of one BatchGetItem.
 const MOST_READ: usize = 100;
-/// Requests of one BatchWriteItem.
-const MOST_DELETED: i32 = 25;
 /// How often what a batch left undone is asked for again.
 const TRIES: u32 = 5;
 
@@ -222,50 +217,5 @@ impl RecordTable {
         let wanted =
             |row: &RecordRow| ask.state.is_none_or(|state| row.kept.state() == state) && keep(row);
         self.table.newest(&listing, wanted).await
-    }
-
-    /// Deletes up to 25 records of an account; how many there were. Zero says that none is left.
-    pub async fn clear(&self, account: &str) -> Result<usize, StoreError> {
-        let name = &self.table.name;
-        let answer = self
-            .table
-            .client
-            .query()
-            .table_name(name)
-            .key_condition_expression("account = :account")
-            .expression_attribute_values(":account", text(account))
-            .projection_expression("account, record_id")
-            .consistent_read(true)
-            .limit(MOST_DELETED)
-            .send()
-            .await
-            .map_err(|error| StoreError::unavailable(&error))?;
-        let keys = answer.items.unwrap_or_default();
-        let mut wanted = Vec::new();
-        for key in keys {
-            let key: HashMap<String, AttributeValue> = key;
-            let delete = DeleteRequest::builder().set_key(Some(key)).build();
-            let delete = delete.map_err(|error| malformed(name, &error))?;
-            wanted.push(WriteRequest::builder().delete_request(delete).build());
-        }
-        let found = wanted.len();
-        for _ in 0..TRIES {
-            if wanted.is_empty() {
-                return Ok(found);
-            }
-            let answer = self
-                .table
-                .client
-                .batch_write_item()
-                .request_items(name, wanted)
-                .send()
-                .await
-                .map_err(|error| StoreError::unavailable(&error))?;
-            let left = answer.unprocessed_items;
-            wanted = left
-                .and_then(|mut all| all.remove(name))
-                .unwrap_or_default();
-        }
-        Err(StoreError::Unavailable("unprocessed deletes".to_owned()))
     }
 }

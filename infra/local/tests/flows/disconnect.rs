@@ -60,19 +60,7 @@ async fn a_failed_revoke_is_tried_again_by_the_sweeper() {
     assert_eq!(ended["revocation"]["state"], "pending");
     // Time passes: the row comes due.
     let row = world.items("revocations").await.remove(0);
-    let client = world.stack.clients().dynamodb;
-    client
-        .update_item()
-        .table_name(world.stack.table("revocations").unwrap())
-        .key("revocation_id", row["revocation_id"].clone())
-        .update_expression("SET due_at = :past")
-        .expression_attribute_values(
-            ":past",
-            aws_sdk_dynamodb::types::AttributeValue::N("1".into()),
-        )
-        .send()
-        .await
-        .unwrap();
+    world.revocation_due(&row).await;
     world.stack.fire("sweeper").await.unwrap();
     assert_eq!(world.calls("revoke").await, 2);
     assert_eq!(

@@ -212,19 +212,7 @@ async fn an_app_that_is_taken_away_blames_no_connection_and_lends_to_none() {
     assert_eq!(world.calls("revoke").await, 0);
     world.configure(json!({})).await;
     let row = world.items("revocations").await.remove(0);
-    let client = world.stack.clients().dynamodb;
-    client
-        .update_item()
-        .table_name(world.stack.table("revocations").unwrap())
-        .key("revocation_id", row["revocation_id"].clone())
-        .update_expression("SET due_at = :past")
-        .expression_attribute_values(
-            ":past",
-            aws_sdk_dynamodb::types::AttributeValue::N("1".into()),
-        )
-        .send()
-        .await
-        .unwrap();
+    world.revocation_due(&row).await;
     world.stack.fire("sweeper").await.unwrap();
     assert_eq!(callers(&world, "revoke").await, [SANDBOX_KEY]);
     assert!(world.items("revocations").await.is_empty());

@@ -347,17 +347,25 @@ impl World {
 
     /// Lets a target's time come.
     pub(crate) async fn target_due(&self, row: &Item) {
+        self.due("targets", &["post_id", "target_id"], row).await;
+    }
+
+    /// Lets a revocation's time come.
+    pub(crate) async fn revocation_due(&self, row: &Item) {
+        self.due("revocations", &["revocation_id"], row).await;
+    }
+
+    async fn due(&self, noun: &str, keys: &[&str], row: &Item) {
         let client = self.stack.clients().dynamodb;
-        client
+        let mut update = client
             .update_item()
-            .table_name(self.stack.table("targets").unwrap())
-            .key("post_id", row["post_id"].clone())
-            .key("target_id", row["target_id"].clone())
+            .table_name(self.stack.table(noun).unwrap())
             .update_expression("SET due_at = :past")
-            .expression_attribute_values(":past", AttributeValue::N("1".to_owned()))
-            .send()
-            .await
-            .unwrap();
+            .expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
+        for key in keys {
+            update = update.key(*key, row[*key].clone());
+        }
+        update.send().await.unwrap();
     }
 
     // ---- posts
