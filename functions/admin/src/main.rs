@@ -39,6 +39,8 @@ fn main() -> ExitCode {
                 insights_dead: env.text(&var::QUEUE_INSIGHTS_DEAD),
                 rewrap: env.text(&var::QUEUE_REWRAP),
                 rewrap_dead: env.text(&var::QUEUE_REWRAP_DEAD),
+                data_requests: env.text(&var::QUEUE_DATA_REQUESTS),
+                data_requests_dead: env.text(&var::QUEUE_DATA_REQUESTS_DEAD),
                 schedule_dead: env.text(&var::QUEUE_SCHEDULE_DEAD),
             },
             invoker: Invoker::new(&wiring.aws, ANSWER),

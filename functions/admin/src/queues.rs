@@ -34,6 +34,10 @@ pub struct Queues {
     pub rewrap: String,
     /// Their dead letters.
     pub rewrap_dead: String,
+    /// Slices of erasures and exports of users.
+    pub data_requests: String,
+    /// Their dead letters.
+    pub data_requests_dead: String,
     /// Ticks that reached no function: no queue of ours held them before.
     pub schedule_dead: String,
 }
@@ -48,17 +52,19 @@ pub(crate) enum Queue {
     Webhook,
     Insights,
     Rewrap,
+    DataRequests,
     Schedule,
 }
 
 impl Queue {
-    pub(crate) const ALL: [Queue; 7] = [
+    pub(crate) const ALL: [Queue; 8] = [
         Self::Refresh,
         Self::Rescue,
         Self::Publish,
         Self::Webhook,
         Self::Insights,
         Self::Rewrap,
+        Self::DataRequests,
         Self::Schedule,
     ];
 
@@ -70,6 +76,7 @@ impl Queue {
             Self::Webhook => "webhook",
             Self::Insights => "insights",
             Self::Rewrap => "rewrap",
+            Self::DataRequests => "data_requests",
             Self::Schedule => "schedule",
         }
     }
@@ -94,6 +101,7 @@ impl Queues {
             Queue::Webhook => Some(&self.webhook),
             Queue::Insights => Some(&self.insights),
             Queue::Rewrap => Some(&self.rewrap),
+            Queue::DataRequests => Some(&self.data_requests),
             Queue::Schedule => None,
         }
     }
@@ -107,6 +115,7 @@ impl Queues {
             Queue::Webhook => &self.webhook_dead,
             Queue::Insights => &self.insights_dead,
             Queue::Rewrap => &self.rewrap_dead,
+            Queue::DataRequests => &self.data_requests_dead,
             Queue::Schedule => &self.schedule_dead,
         }
     }

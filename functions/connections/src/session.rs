@@ -65,6 +65,7 @@ impl Api {
             email: ask.email,
             locale: ask.locale.clone(),
             time_zone: ask.time_zone,
+            listed_at: None,
             updated_at: now,
         };
         self.users.tell(&user).await.map_err(Problem::unavailable)?;

@@ -68,12 +68,14 @@ variables! {
     QUEUE_PUBLISH: "URL of the queue of publishing steps";
     QUEUE_WEBHOOK: "URL of the queue of webhook deliveries";
     QUEUE_REWRAP: "URL of the queue of the move to another KMS key";
+    QUEUE_DATA_REQUESTS: "URL of the queue of erasures and exports of users";
     QUEUE_REFRESH_DEAD: "URL of the dead letters of the refresh queue";
     QUEUE_RESCUE_DEAD: "URL of the dead letters of the rescue queue";
     QUEUE_PUBLISH_DEAD: "URL of the dead letters of the publish queue";
     QUEUE_WEBHOOK_DEAD: "URL of the dead letters of the webhook queue";
     QUEUE_INSIGHTS_DEAD: "URL of the dead letters of the queue of statistics syncs";
     QUEUE_REWRAP_DEAD: "URL of the dead letters of the queue of the move to another KMS key";
+    QUEUE_DATA_REQUESTS_DEAD: "URL of the dead letters of the queue of erasures and exports";
     QUEUE_SCHEDULE_DEAD: "URL of the ticks that reached no function";
     FUNCTION_WEBHOOK: "name of the function that takes webhooks";
     SCHEDULES: "what schedules wake, as JSON: for each name, the function and, if it needs one, its input";
@@ -98,6 +100,7 @@ variables! {
     STATISTICS_OFF: "platforms whose statistics are switched off, comma separated";
     STATISTICS_DAILY_CAPS: "what statistics may cost in a day in US dollars, e.g. x=2.50; comma separated";
     STATISTICS_LEASE_SECONDS: "how long one worker holds a sync of statistics, in seconds; longer than the function's time-out" = "90";
+    ERASURE_SETTLE_SECONDS: "how long after a walk of an erasure that found something the next one begins, in seconds; longer than ORPHAN_SECONDS" = "900";
     TARGETED_SYNC_SECONDS: "how long after news of a post its statistics are read, in seconds; at most 900" = "600";
 
     HOST_OVERRIDES: "set by the local host alone: JSON from host pattern to loopback base URL";

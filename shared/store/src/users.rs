@@ -28,6 +28,9 @@ pub struct User {
     /// IANA name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// Since when the user consents to be shown to merchants; absent where they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_at: Option<Timestamp>,
     /// When it was last told.
     pub updated_at: Timestamp,
 }

@@ -1,6 +1,8 @@
 //! Builds the rooms that functions need out of their environment, so that no two functions read the
 //! same variable in two ways. Holds no rules.
 
+mod requests;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 

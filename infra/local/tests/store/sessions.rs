@@ -119,6 +119,7 @@ async fn what_is_not_said_of_a_user_stays() {
         email: email.map(str::to_owned),
         locale: locale.map(str::to_owned),
         time_zone: None,
+        listed_at: None,
         updated_at: at(secs),
     };
     assert_eq!(desk.users.get(&desk.user).await.unwrap(), None);
