@@ -96,8 +96,8 @@ enum Step {
     Connections,
     /// The end of consents that nobody confirmed.
     Flows { cursor: Cursor },
-    /// Dead letters.
-    Letters,
+    /// Dead letters of one queue after the other.
+    Letters { queue: usize },
     /// Until no platform has to be told of an end any more.
     Revocations { cursor: Cursor },
     /// Every table.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expression::Change;
 use crate::item::{self, Item, key, value};
-use crate::transaction::{put_new, malformed};
+use crate::transaction::malformed;
 use crate::{StoreError, Table, Transacted, Transaction, Written};
 
 /// A task as it stands.
@@ -58,6 +58,8 @@ struct Row<'a, W> {
 struct Pointer {
     job: String,
     points_to: JobId,
+    expires_at: Timestamp,
+    ttl: i64,
 }
 
 /// How opening a task ended.
@@ -129,9 +131,16 @@ impl Tasks {
             let pointer = Pointer {
                 job: self.pointer(subject),
                 points_to: task.job_id.clone(),
+                expires_at: task.expires_at,
+                ttl: task.expires_at.secs(),
             };
-            let pointer = item::write(name, &pointer)?;
-            transaction = transaction.put(put_new(name, pointer, "job")?);
+            // One whose task expired unfinished may be written over.
+            let put = Put::builder()
+                .table_name(name)
+                .set_item(Some(item::write(name, &pointer)?))
+                .condition_expression("attribute_not_exists(job) OR expires_at <= :now")
+                .expression_attribute_values(":now", value(task.started_at));
+            transaction = transaction.put(put.build().map_err(|error| malformed(name, &error))?);
         }
         let put = Put::builder().table_name(name).set_item(Some(row));
         transaction = transaction.put(put.build().map_err(|error| malformed(name, &error))?);

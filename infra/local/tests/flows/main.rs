@@ -14,6 +14,8 @@ mod dead_letters;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
+mod erase;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod links;

@@ -97,7 +97,7 @@ impl World {
             .parameter("RefreshVisibility", "2")
             .parameter("RewrapVisibility", "2")
             .parameter("DataRequestVisibility", "2")
-            .parameter("DataRequestTimeout", "12")
+            .parameter("DataRequestTimeout", "8")
             .parameter("ErasureSettleSeconds", "3")
             .parameter("RescueVisibility", "1")
             .parameter("InsightsVisibility", "2")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::{Act, Clock, Entropy, JobId, Outcome, Timestamp, UserId, Who};
 use serde::Serialize;
 use store::tasks::Opened;
-use store::{AuditEntry, AuditTable, Task, Tasks};
+use store::{AuditEntry, AuditTable, StoreError, Task, Tasks};
 
 use super::{Erasure, State, Step, Waiting};
 use crate::chain::{Chain, Work};
@@ -122,14 +122,11 @@ impl Desk {
                 self.write(&task, Outcome::Begun).await?;
                 task
             }
-            Opened::Before(id) => match self.chain.tasks.get(&id, now).await? {
-                Some(task) => task,
-                // Its row expired unfinished, and the pointer outlived it.
-                None => {
-                    self.chain.tasks.unpoint(user.as_str(), &id).await?;
-                    return Err(store::StoreError::Unavailable("expired".to_owned()).into());
-                }
-            },
+            Opened::Before(id) => {
+                let before = self.chain.tasks.get(&id, now).await?;
+                // Over since a moment ago: the next try begins another.
+                before.ok_or_else(|| StoreError::Unavailable("conflict".to_owned()))?
+            }
         };
         let message = Erasure::message(task.job_id.clone(), task.slice);
         self.chain.queue.send(&message, Duration::ZERO).await?;

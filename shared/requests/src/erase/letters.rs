@@ -90,8 +90,8 @@ impl DeadLetters {
         }
     }
 
-    pub(super) fn kinds(&self) -> &[(Kind, String)] {
-        &self.queues
+    pub(super) fn queue(&self, at: usize) -> Option<&(Kind, String)> {
+        self.queues.get(at)
     }
 
     /// Looks at every letter of a queue.

@@ -44,7 +44,7 @@ impl Slicing<'_> {
             Step::Gather { after } => self.gather(job, &user, after).await,
             Step::Connections => self.connections(job, &user, holder).await,
             Step::Flows { cursor } => self.flows(job, &user, &cursor, holder, pace).await,
-            Step::Letters => self.letters(job, &user, holder, pace).await,
+            Step::Letters { queue } => self.letters(job, &user, queue, (holder, pace)).await,
             Step::Revocations { cursor } => self.revocations(job, &user, &cursor, pace).await,
             Step::Tables { cursor } => self.tables(job, &user, &cursor, holder, pace).await,
             Step::Accounts => self.accounts(job, &user, holder).await,
@@ -168,30 +168,32 @@ impl Slicing<'_> {
         }
         Ok(match page.next {
             Some(cursor) => on(job, Step::Flows { cursor }),
-            None => on(job, Step::Letters),
+            None => on(job, Step::Letters { queue: 0 }),
         })
     }
 
+    /// Dead letters, a queue at a time.
     async fn letters(
         &self,
         job: &mut Job,
         user: &UserId,
-        holder: &Holder,
-        pace: &Pace,
+        at: usize,
+        (holder, pace): (&Holder, &Pace),
     ) -> Result<Went, RequestsError> {
-        let subject = self.subject(job, user).await?;
         let letters = &self.eraser.letters;
-        for queue in letters.kinds() {
-            let aside = letters.look(queue, &subject, self.eraser, pace).await?;
-            if !aside.theirs.is_empty() && !self.found(job, holder).await? {
-                letters.put_back(&queue.1, aside.all()).await;
-                return Ok(Went::Lost);
-            }
-            let dropped = letters.settle(queue, aside, self.eraser).await?;
-            count(job, "dead_letters", dropped);
+        let Some(queue) = letters.queue(at) else {
+            let cursor = Cursor::default();
+            return Ok(on(job, Step::Revocations { cursor }));
+        };
+        let subject = self.subject(job, user).await?;
+        let aside = letters.look(queue, &subject, self.eraser, pace).await?;
+        if !aside.theirs.is_empty() && !self.found(job, holder).await? {
+            letters.put_back(&queue.1, aside.all()).await;
+            return Ok(Went::Lost);
         }
-        let cursor = Cursor::default();
-        Ok(on(job, Step::Revocations { cursor }))
+        let dropped = letters.settle(queue, aside, self.eraser).await?;
+        count(job, "dead_letters", dropped);
+        Ok(on(job, Step::Letters { queue: at + 1 }))
     }
 
     /// Waits until nothing of theirs has to be revoked any more.

@@ -40,6 +40,7 @@ pub(super) async fn leaving(world: &World) {
     plant.deliveries(world).await;
     plant.letters(world, post["id"].as_str().unwrap(), &post).await;
     plant.operators_act(world).await;
+    plant.limits(world).await;
     world.at_consent(user).await;
     at_confirm(world, user).await;
     plant.consent(world).await;
@@ -54,6 +55,7 @@ pub(super) async fn leaving(world: &World) {
     assert_eq!(shown.await["accounts"][0]["platform"], "tiktok");
     crate::erase::export(world, user).await;
     crate::erase::erased(world, user).await;
+    crate::erase::given_up(world, "user_gives_up").await;
     world
         .settings(json!({ "webhooks_paused": false }))
         .await;
