@@ -128,6 +128,14 @@ async fn planted(world: &World, user: &str, words: &str) -> (String, String) {
     plant.letters(world, post["id"].as_str().unwrap(), &post).await;
     plant.operators_act(world).await;
     plant.limits(world).await;
+    eventually("the post's end", SOON, || async {
+        world.stack.fire("sweeper").await?;
+        let targets = world.items("targets").await;
+        let over = targets.iter().all(|row| text(row, "status") == "published");
+        Ok(over.then_some(()))
+    })
+    .await
+    .unwrap();
     (connection, account)
 }
 
@@ -185,13 +193,6 @@ async fn others_who_hold_the_account_keep_all_of_theirs() {
     // An id that looks like the other's.
     let twin = format!("{GOES}1");
     world.link(&twin).await;
-    eventually("the post's end", SOON, || async {
-        let targets = world.items("targets").await;
-        let over = targets.iter().all(|row| text(row, "status") == "published");
-        Ok(over.then_some(()))
-    })
-    .await
-    .unwrap();
     let kept = async || {
         let mut rows = rows_naming(&world, &[STAYS, &account, "what-stays", &twin]).await;
         rows.retain(|(table, row)| KEPT.contains(&table.as_str()) && !row.contains(&connection));
