@@ -30,6 +30,10 @@ pub struct Queues {
     pub insights: String,
     /// Their dead letters.
     pub insights_dead: String,
+    /// Lanes of events.
+    pub events: String,
+    /// Their dead letters.
+    pub events_dead: String,
     /// Slices of a move to another KMS key.
     pub rewrap: String,
     /// Their dead letters.
@@ -51,6 +55,7 @@ pub(crate) enum Queue {
     Publish,
     Webhook,
     Insights,
+    Events,
     Rewrap,
     DataRequests,
     Schedule,
@@ -63,6 +68,7 @@ impl Queue {
         Self::Publish,
         Self::Webhook,
         Self::Insights,
+        Self::Events,
         Self::Rewrap,
         Self::DataRequests,
         Self::Schedule,
@@ -75,6 +81,7 @@ impl Queue {
             Self::Publish => "publish",
             Self::Webhook => "webhook",
             Self::Insights => "insights",
+            Self::Events => "events",
             Self::Rewrap => "rewrap",
             Self::DataRequests => "data_requests",
             Self::Schedule => "schedule",
@@ -100,6 +107,7 @@ impl Queues {
             Queue::Publish => Some(&self.publish),
             Queue::Webhook => Some(&self.webhook),
             Queue::Insights => Some(&self.insights),
+            Queue::Events => Some(&self.events),
             Queue::Rewrap => Some(&self.rewrap),
             Queue::DataRequests => Some(&self.data_requests),
             Queue::Schedule => None,
@@ -114,6 +122,7 @@ impl Queues {
             Queue::Publish => &self.publish_dead,
             Queue::Webhook => &self.webhook_dead,
             Queue::Insights => &self.insights_dead,
+            Queue::Events => &self.events_dead,
             Queue::Rewrap => &self.rewrap_dead,
             Queue::DataRequests => &self.data_requests_dead,
             Queue::Schedule => &self.schedule_dead,

@@ -81,6 +81,8 @@ ids! {
     DeliveryId = "dlv_";
     /// One thing that the product is told.
     EventId = "evt_";
+    /// One address of the product's that events are sent to.
+    EndpointId = "ep_";
     /// One row of the audit trail.
     AuditId = "aud_";
     /// One try at a conditional write: a refusal whose old item bears our own is a success.

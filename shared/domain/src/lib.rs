@@ -30,8 +30,8 @@ pub use environment::{AppRef, Environment};
 pub use event::{Event, EventKind};
 pub use fault::{Actor, Fault, FaultKind, Retry};
 pub use id::{
-    AttemptId, AuditId, ConnectionId, DeliveryId, EventId, FlowId, Holder, InvalidId, JobId,
-    MediaId, PostId, SyncId, TargetId, UserId,
+    AttemptId, AuditId, ConnectionId, DeliveryId, EndpointId, EventId, FlowId, Holder, InvalidId,
+    JobId, MediaId, PostId, SyncId, TargetId, UserId,
 };
 pub use media::{MediaKind, MediaStatus};
 pub use metric::{Labels, Meter, Silent};

@@ -21,6 +21,9 @@ const TABLES: &[(&str, &Variable)] = &[
     ("targets", &var::TABLE_TARGETS),
     ("deliveries", &var::TABLE_DELIVERIES),
     ("events", &var::TABLE_EVENTS),
+    ("event_messages", &var::TABLE_EVENT_MESSAGES),
+    ("event_lanes", &var::TABLE_EVENT_LANES),
+    ("mails", &var::TABLE_MAILS),
     ("audit", &var::TABLE_AUDIT),
     ("revocations", &var::TABLE_REVOCATIONS),
     ("limits", &var::TABLE_LIMITS),
@@ -42,6 +45,7 @@ const LETTERS: &[(Kind, &Variable)] = &[
     (Kind::Publish, &var::QUEUE_PUBLISH_DEAD),
     (Kind::Webhook, &var::QUEUE_WEBHOOK_DEAD),
     (Kind::Plain, &var::QUEUE_INSIGHTS_DEAD),
+    (Kind::Lane, &var::QUEUE_EVENTS_DEAD),
 ];
 
 fn table(env: &Env, noun: &str) -> String {

@@ -111,6 +111,7 @@ impl Poller {
             action: action.to_owned(),
             needs: vec![(action.to_owned(), self.source.arn.clone())],
             encryption_context: std::collections::BTreeMap::new(),
+            keys: std::collections::BTreeMap::new(),
             status: 200,
             started: std::time::Instant::now(),
             elapsed: std::time::Duration::ZERO,

@@ -128,6 +128,7 @@ async fn planted(world: &World, user: &str, words: &str) -> (String, String) {
     plant.letters(world, post["id"].as_str().unwrap(), &post).await;
     plant.operators_act(world).await;
     plant.limits(world).await;
+    plant.told(world).await;
     eventually("the post's end", SOON, || async {
         world.stack.fire("sweeper").await?;
         let targets = world.items("targets").await;

@@ -16,9 +16,15 @@ mod disconnect;
 #[cfg(test)]
 mod erase;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod links;
+#[cfg(test)]
+mod mail_ends;
+#[cfg(test)]
+mod mails;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
@@ -27,6 +33,8 @@ mod policies;
 mod posting;
 #[cfg(test)]
 mod publish;
+#[cfg(test)]
+mod receiver;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
@@ -45,6 +53,11 @@ mod statistics;
 mod sweep;
 #[cfg(test)]
 mod sync_faults;
+#[cfg(test)]
+#[cfg(test)]
+mod users;
+#[cfg(test)]
+mod verification;
 #[cfg(test)]
 mod webhook;
 #[cfg(test)]

@@ -30,7 +30,11 @@ mod limits;
 #[cfg(test)]
 mod lost_answers;
 #[cfg(test)]
+mod mails;
+#[cfg(test)]
 mod media;
+#[cfg(test)]
+mod outbox;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
@@ -47,3 +51,5 @@ mod sync_logs;
 mod targets;
 #[cfg(test)]
 mod tasks;
+#[cfg(test)]
+mod users;

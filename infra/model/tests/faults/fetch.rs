@@ -146,8 +146,8 @@ fn run(name: &str, fault: Option<(usize, Fault)>) -> (String, Vec<String>) {
 fn a_file_that_changed_midway_survives_a_worker_that_dies_anywhere() {
     let (status, calls) = run("fetch", None);
     assert_eq!(status, "ready");
-    let begins = calls.iter().any(|call| call == "CreateMultipartUpload");
-    let drops = calls.iter().any(|call| call == "AbortMultipartUpload");
+    let begins = calls.iter().any(|call| call == "s3:CreateMultipartUpload");
+    let drops = calls.iter().any(|call| call == "s3:AbortMultipartUpload");
     assert!(begins && drops, "{calls:?}");
     let faults = [
         Fault::KillBefore,

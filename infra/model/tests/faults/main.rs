@@ -11,6 +11,8 @@ mod check;
 #[cfg(test)]
 mod dice;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod fetch;
 #[cfg(test)]
 mod gate;
@@ -25,9 +27,13 @@ mod places;
 #[cfg(test)]
 mod platform;
 #[cfg(test)]
+mod product;
+#[cfg(test)]
 mod publish;
 #[cfg(test)]
 mod refresh;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod script;
 #[cfg(test)]

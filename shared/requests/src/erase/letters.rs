@@ -30,6 +30,8 @@ pub enum Kind {
     Publish,
     /// Webhooks.
     Webhook,
+    /// Lanes of events, whose keys end in a connection or a user.
+    Lane,
 }
 
 /// The queues of dead letters.
@@ -178,6 +180,7 @@ impl DeadLetters {
         let mut theirs = names(&value, subject);
         match kind {
             Kind::Plain | Kind::Rescue => {}
+            Kind::Lane => theirs = theirs || is_their_lane(&value, subject),
             Kind::Publish => theirs = theirs || self.is_their_step(&value, subject).await?,
             Kind::Webhook => {
                 if let Ok(webhook) = serde_json::from_value(value) {
@@ -316,6 +319,15 @@ fn names(value: &Value, subject: &Subject) -> bool {
     }
 }
 
+/// Whether a lane's key, `<endpoint>#<connection>` or `<endpoint>#user#<user>`, ends in theirs.
+fn is_their_lane(value: &Value, subject: &Subject) -> bool {
+    let Some((_, of)) = value["lane"].as_str().and_then(|lane| lane.split_once('#')) else {
+        return false;
+    };
+    let user = of.strip_prefix("user#") == Some(subject.user.as_str());
+    user || subject.connections.iter().any(|id| id.as_str() == of)
+}
+
 /// Whether a webhook is about an account of theirs. What cannot be read names no account.
 fn tells_of(received: &ReceivedWebhook, raw: &[u8], subject: &Subject) -> bool {
     let Some(hooks) = platforms::webhook(received.platform) else {
@@ -361,6 +373,17 @@ mod tests {
             (json!(["1"]), false),
         ] {
             assert_eq!(names(&letter, &subject), theirs, "{letter}");
+        }
+        for (lane, theirs) in [
+            ("ep_1#user#1".to_owned(), true),
+            ("ep_1#user#11".to_owned(), false),
+            ("ep_1#1".to_owned(), false),
+            ("ep_1#test".to_owned(), false),
+            (format!("ep_1#{connection}"), true),
+            (format!("ep_1#{connection}0"), false),
+        ] {
+            let letter = json!({ "lane": lane });
+            assert_eq!(is_their_lane(&letter, &subject), theirs, "{letter}");
         }
     }
 }

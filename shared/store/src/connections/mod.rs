@@ -76,6 +76,10 @@ pub struct Connection {
     /// When the refresh token dies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_expires_at: Option<Timestamp>,
+    /// When the creator's consent itself ends, however often the tokens are refreshed; absent where
+    /// the platform states no such end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_ends_at: Option<Timestamp>,
     /// When the present bundle was issued.
     #[serde(default)]
     pub issued_at: Timestamp,

@@ -120,6 +120,14 @@ pub const RULES: &[Rule] = &[
         &["event_id"],
         Met::Index("user", "user_id", USER),
     ),
+    // What waits for the product's endpoints, or could not be delivered; of any lane.
+    walked(
+        "event_messages",
+        &["lane", "message"],
+        &[Names::User(&["user_id"])],
+    ),
+    walked("event_lanes", &["lane"], &[Names::User(&["user_id"])]),
+    keyed("mails", &["user_id", "mail_key"], Met::Key("user_id", USER)),
     // The user as subject, as object, or as whom it concerns. Of an operator's act the row stays,
     // without them: see `walk`.
     walked(

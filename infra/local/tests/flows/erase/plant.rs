@@ -123,6 +123,26 @@ impl Plant<'_> {
         }
     }
 
+    /// What waits for endpoints of the product, and a mail that was sent.
+    pub(crate) async fn told(&self, world: &World) {
+        let lane = format!("ep_{:026}#{}", 0, self.connection);
+        let row = |more: &[(&str, &str)]| -> Item {
+            let own = [("user_id", self.user), ("lane", lane.as_str())];
+            let all = own.iter().chain(more);
+            all.map(|(name, value)| ((*name).to_owned(), words(value))).collect()
+        };
+        self.put(world, "eventLanes", row(&[])).await;
+        let message = row(&[("message", "0000000000001#evt"), ("body", self.text)]);
+        self.put(world, "eventMessages", message).await;
+        self.put(world, "mails", row(&[("mail_key", "planted")])).await;
+        let letter = json!({ "lane": lane });
+        let send = async |body: Value| {
+            world.stack.send("EventsDeadLetters", &body.to_string()).await.unwrap();
+        };
+        send(letter).await;
+        send(json!({ "lane": "ep_other#user#somebody-else" })).await;
+    }
+
     /// A media item of an hour ago.
     pub(crate) async fn fresh_item(&self, world: &World, views: u64, likes: u64) {
         let figures = json!({ "figures": { "views": views, "likes": likes } });

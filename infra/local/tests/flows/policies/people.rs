@@ -41,6 +41,7 @@ pub(super) async fn leaving(world: &World) {
     plant.letters(world, post["id"].as_str().unwrap(), &post).await;
     plant.operators_act(world).await;
     plant.limits(world).await;
+    plant.told(world).await;
     world.at_consent(user).await;
     at_confirm(world, user).await;
     plant.consent(world).await;
