@@ -34,6 +34,12 @@ pub struct Queues {
     pub rewrap: String,
     /// Their dead letters.
     pub rewrap_dead: String,
+    /// Slices of a rebuilding of the PostgreSQL projection; empty where there is none.
+    pub crm_backfill: String,
+    /// Their dead letters.
+    pub crm_backfill_dead: String,
+    /// Changes that could not become rows of PostgreSQL: they come from streams.
+    pub crm_sync_dead: String,
     /// Ticks that reached no function: no queue of ours held them before.
     pub schedule_dead: String,
 }
@@ -48,6 +54,8 @@ pub(crate) enum Queue {
     Webhook,
     Insights,
     Rewrap,
+    CrmBackfill,
+    CrmSync,
     Schedule,
 }
 
@@ -59,6 +67,8 @@ impl Queue {
         Self::Webhook,
         Self::Insights,
         Self::Rewrap,
+        Self::CrmBackfill,
+        Self::CrmSync,
         Self::Schedule,
     ];
 
@@ -70,6 +80,8 @@ impl Queue {
             Self::Webhook => "webhook",
             Self::Insights => "insights",
             Self::Rewrap => "rewrap",
+            Self::CrmBackfill => "crm_backfill",
+            Self::CrmSync => "crm_sync",
             Self::Schedule => "schedule",
         }
     }
@@ -85,6 +97,18 @@ impl FromStr for Queue {
 }
 
 impl Queues {
+    /// Those that this deployment has.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Queue> + '_ {
+        let there = |queue: &Queue| !self.dead(*queue).is_empty();
+        Queue::ALL.into_iter().filter(there)
+    }
+
+    /// The queue of this name, where this deployment has it.
+    pub(crate) fn named(&self, queue: Queue) -> Result<Queue, Problem> {
+        let there = !self.dead(queue).is_empty();
+        there.then_some(queue).ok_or_else(Problem::not_found)
+    }
+
     /// The queue itself; `None` where its dead letters came from no queue.
     pub(crate) fn source(&self, queue: Queue) -> Option<&str> {
         match queue {
@@ -94,7 +118,8 @@ impl Queues {
             Queue::Webhook => Some(&self.webhook),
             Queue::Insights => Some(&self.insights),
             Queue::Rewrap => Some(&self.rewrap),
-            Queue::Schedule => None,
+            Queue::CrmBackfill => Some(&self.crm_backfill),
+            Queue::CrmSync | Queue::Schedule => None,
         }
     }
 
@@ -107,6 +132,8 @@ impl Queues {
             Queue::Webhook => &self.webhook_dead,
             Queue::Insights => &self.insights_dead,
             Queue::Rewrap => &self.rewrap_dead,
+            Queue::CrmBackfill => &self.crm_backfill_dead,
+            Queue::CrmSync => &self.crm_sync_dead,
             Queue::Schedule => &self.schedule_dead,
         }
     }

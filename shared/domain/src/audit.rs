@@ -122,6 +122,7 @@ acts! {
     AdminBreakerClosed = "admin.breaker_closed";
     /// Data keys were wrapped anew.
     AdminKeysRewrapped = "admin.keys_rewrapped";
+    AdminCrmBackfilled = "admin.crm_backfilled";
 }
 
 /// How it ended.

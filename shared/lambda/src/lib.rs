@@ -43,6 +43,7 @@ pub mod schedule;
 mod secrets;
 pub mod sqs;
 mod start;
+pub mod stream;
 pub mod variables;
 
 pub use aws::{Aws, Timeouts};

@@ -10,6 +10,8 @@ mod admin_jobs;
 #[cfg(test)]
 mod connect;
 #[cfg(test)]
+mod crm;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod disconnect;
