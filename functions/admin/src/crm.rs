@@ -18,7 +18,8 @@ impl Admin {
                 note: Some(view.id.to_string()),
             })
         };
-        self.act(ask, Act::AdminCrmBackfilled, None, None, deed).await
+        self.act(ask, Act::AdminCrmBackfilled, None, None, deed)
+            .await
     }
 
     /// The last one, over or not; 404 where there was none.

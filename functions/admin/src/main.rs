@@ -41,7 +41,9 @@ fn main() -> ExitCode {
                 rewrap: env.text(&var::QUEUE_REWRAP),
                 rewrap_dead: env.text(&var::QUEUE_REWRAP_DEAD),
                 crm_backfill: env.optional(&var::QUEUE_CRM_BACKFILL).unwrap_or_default(),
-                crm_backfill_dead: env.optional(&var::QUEUE_CRM_BACKFILL_DEAD).unwrap_or_default(),
+                crm_backfill_dead: env
+                    .optional(&var::QUEUE_CRM_BACKFILL_DEAD)
+                    .unwrap_or_default(),
                 crm_sync_dead: env.optional(&var::QUEUE_CRM_SYNC_DEAD).unwrap_or_default(),
                 schedule_dead: env.text(&var::QUEUE_SCHEDULE_DEAD),
             },

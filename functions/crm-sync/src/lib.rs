@@ -90,7 +90,11 @@ impl CrmSync {
                     .put(&[(&CRM_PUT_OFF, 1.0), (&CRM_LAG, lag)], Labels::NONE);
                 let records = records.len();
                 let error = lambda::logging::chain(&error).to_string();
-                tracing::warn!(records, error, "PostgreSQL did not take the batch; it comes again");
+                tracing::warn!(
+                    records,
+                    error,
+                    "PostgreSQL did not take the batch; it comes again"
+                );
                 return Ended::From(first);
             }
         };
@@ -103,7 +107,10 @@ impl CrmSync {
         }));
         for one in &dead {
             if let Err(error) = self.bury(one).await {
-                tracing::error!(error, "the dead letters take nothing; the batch comes again");
+                tracing::error!(
+                    error,
+                    "the dead letters take nothing; the batch comes again"
+                );
                 return Ended::From(first);
             }
         }
@@ -132,7 +139,9 @@ impl CrmSync {
             match read.unwrap_or(Err(Poison::Panicked)) {
                 Ok(change) => changes.extend(change),
                 Err(why) => dead.push(Dead {
-                    table: source.map_or(record.table(), |source| source.as_str()).to_owned(),
+                    table: source
+                        .map_or(record.table(), |source| source.as_str())
+                        .to_owned(),
                     item: None,
                     sequence: record.dynamodb.sequence_number.clone(),
                     event_id: Some(record.id.clone()),
@@ -195,7 +204,10 @@ impl CrmSync {
     async fn tidy(&self) {
         let now = self.clock.now();
         let due = {
-            let mut at = self.tidied_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut at = self
+                .tidied_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let due = at.is_none_or(|at| now.since(at) >= TIDY_EVERY);
             if due {
                 *at = Some(now);

@@ -1,7 +1,8 @@
 //! What a delivery does.
 
-use domain::{Account, Delivery, PublishNews, ReceivedWebhook, Timestamp, WebhookEffect};
+use domain::{Account, Delivery, PublishNews, ReceivedWebhook, Telling, Timestamp, WebhookEffect};
 use lambda::Error;
+use ledger::{Of, Outcome, Through};
 use platforms::Apps;
 use posts::{Told, release_open, told};
 use statistics::SyncMessage;
@@ -31,7 +32,10 @@ impl WebhookWorker {
         received: &ReceivedWebhook,
         delivery: &Delivery,
     ) -> Result<Applied, Error> {
+        // First what may be done again: a worker that dies after it leaves nothing but a repetition.
+        let told = self.record(mark, delivery).await?;
         match &delivery.effect {
+            WebhookEffect::Nothing if told == Some(Outcome::Gone) => Ok(Applied::Unknown),
             WebhookEffect::Nothing => self.settle(mark).await,
             WebhookEffect::AuthorizationRemoved { reason } => {
                 tracing::info!(delivery.id = %mark.delivery_id, reason, "authorization removed");
@@ -42,6 +46,23 @@ impl WebhookWorker {
                 self.published(mark, publish_id, news).await
             }
         }
+    }
+
+    /// Keeps what it tells of the account's records; `None` where that is nothing.
+    async fn record(&self, mark: &Mark, delivery: &Delivery) -> Result<Option<Outcome>, Error> {
+        let Some(account_id) = &delivery.account_id else {
+            return Ok(None);
+        };
+        if delivery.facts.is_empty() {
+            return Ok(None);
+        }
+        let of = Of {
+            platform: mark.platform,
+            account_id,
+        };
+        let (facts, through) = (&delivery.facts, Through::Account);
+        let kept = self.ledger.keep(of, through, facts, Telling::Everything);
+        Ok(Some(kept.await?))
     }
 
     /// Ends every connection to the account. Each end is a transaction of its own, and ending twice

@@ -18,6 +18,7 @@ use domain::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lambda::Error;
 use lambda::sqs::{Message, Outcome};
+use ledger::Ledger;
 use limits::Limiter;
 use posts::PublishQueue;
 use statistics::InsightsQueue;
@@ -38,6 +39,8 @@ pub struct WebhookWorker {
     pub targets: Targets,
     /// What the product is told.
     pub events: Events,
+    /// What platforms tell of accounts.
+    pub ledger: Ledger,
     /// Connections and their end.
     pub tokens: Tokens,
     /// Where platforms count what is open.

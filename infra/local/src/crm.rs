@@ -63,7 +63,9 @@ pub async fn until_equal(
             for (table, Difference { missing, extra }) in &found {
                 let (few, many) = (missing.first(), extra.first());
                 let counts = (missing.len(), extra.len());
-                told.push_str(&format!("\n{table} {counts:?}: missing {few:?}, extra {many:?}"));
+                told.push_str(&format!(
+                    "\n{table} {counts:?}: missing {few:?}, extra {many:?}"
+                ));
             }
             bail!("PostgreSQL and DynamoDB differ after {bound:?}:{told}");
         }

@@ -70,9 +70,9 @@ pub enum Poison {
     /// The record is not one of DynamoDB's streams.
     #[error("the record is not what a stream holds")]
     Record,
-    /// The item is not of a form that this version knows.
-    #[error("the item cannot be read: {0}")]
-    Item(String),
+    /// The item is not of a form that this version knows. What the reader says of it quotes values.
+    #[error("the item is not of a form that is known")]
+    Item,
     /// PostgreSQL refuses the row; its code.
     #[error("the row is refused ({0})")]
     Row(String),
@@ -86,7 +86,7 @@ impl Poison {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Record => "record",
-            Self::Item(_) => "item",
+            Self::Item => "item",
             Self::Row(_) => "row",
             Self::Panicked => "panic",
         }
@@ -117,7 +117,7 @@ impl Record {
         let effect = match (&*self.name, &happened.new_image) {
             ("REMOVE", _) => {
                 let followed = key.followed(source);
-                let followed = followed.map_err(|error| Poison::Item(error.to_string()))?;
+                let followed = followed.map_err(|_| Poison::Item)?;
                 match rows::key_of(source, &followed) {
                     Some(row) => Effect::Remove(row),
                     None => return Ok(None),
@@ -126,7 +126,7 @@ impl Record {
             ("INSERT" | "MODIFY", Some(image)) => {
                 let image = Image::of_stream(image).map_err(|_| Poison::Record)?;
                 let item = image.read(source);
-                let rows = rows::rows_of(&item.map_err(|error| Poison::Item(error.to_string()))?);
+                let rows = rows::rows_of(&item.map_err(|_| Poison::Item)?);
                 if rows.is_empty() {
                     return Ok(None);
                 }

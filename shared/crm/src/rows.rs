@@ -12,6 +12,8 @@ use time::format_description::well_known::Rfc3339;
 use crate::tables::{self, Table};
 
 mod records;
+#[cfg(test)]
+mod tests;
 
 /// One row: a value for each column of its table, in their order.
 #[derive(Clone, Debug, PartialEq)]

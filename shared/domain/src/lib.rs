@@ -14,6 +14,7 @@ mod media;
 pub mod metric;
 mod platform;
 mod post;
+mod record;
 mod secret;
 mod statistics;
 mod timestamp;
@@ -34,10 +35,12 @@ pub use media::{MediaKind, MediaStatus};
 pub use metric::{Labels, Meter, Silent};
 pub use platform::{Platform, UnknownPlatform};
 pub use post::{Mode, PostOptions, PublishedPost, TargetStatus, Transfer};
-pub use secret::{MaskedUrl, Secret};
-pub use statistics::{
-    Day, Figures, InvalidDay, MediaFigures, MediaTotals, Money, OwnFigure, Snapshot, SyncKind,
+pub use record::{
+    AnalyticsEvent, AnalyticsKind, Comment, Direction, Fact, Fan, Kept, MediaItem, MediaItemKind,
+    Message, News, Record, RecordKind, Subscription, Telling, news,
 };
+pub use secret::{MaskedUrl, Secret};
+pub use statistics::{Day, Figures, InvalidDay, MediaTotals, Money, OwnFigure, Snapshot, SyncKind};
 pub use timestamp::{Seconds, Timestamp};
 pub use token::{TokenBundle, missing_scopes};
 pub use webhook::{Delivery, PublishNews, ReceivedWebhook, WebhookEffect, WebhookMessage};

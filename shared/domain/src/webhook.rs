@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeliveryId, Platform, PublishedPost, Timestamp};
+use crate::{DeliveryId, Fact, Platform, PublishedPost, Timestamp};
 
 /// What the webhook queue holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub struct Delivery {
     pub occurred_at: Option<Timestamp>,
     /// What is to be done.
     pub effect: WebhookEffect,
+    /// What it tells of the account's records, beside that.
+    pub facts: Vec<Fact>,
 }
 
 /// What a delivery asks of us.

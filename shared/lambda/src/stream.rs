@@ -2,8 +2,8 @@
 
 use domain::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
-use serde::de::DeserializeOwned;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 

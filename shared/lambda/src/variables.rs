@@ -57,6 +57,11 @@ variables! {
     TABLE_JOBS: "name of the table of jobs";
     TABLE_SNAPSHOTS: "name of the table of daily snapshots";
     TABLE_FIGURES: "name of the table of latest figures";
+    TABLE_MEDIA_ITEMS: "name of the table of accounts' media items";
+    TABLE_COMMENTS: "name of the table of comments";
+    TABLE_FANS: "name of the table of fans";
+    TABLE_MESSAGES: "name of the table of messages";
+    TABLE_ANALYTICS_EVENTS: "name of the table of earnings, follows and the like";
     TABLE_SYNC_LOGS: "name of the table of sync logs";
     QUEUE_REFRESH: "URL of the queue of refreshes";
     QUEUE_RESCUE: "URL of the queue of rescued tokens";

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expression::Change;
 use crate::item::{key, value};
-use crate::{StoreError, Table, Written};
+use crate::{StoreError, Table, Transaction, Written};
 
 /// The holders of one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,19 @@ impl Accounts {
             .bind("issued", value(issued_at))
             .bind("now", value(now))
             .in_transaction(&self.0.name, key([("account_key", account_key)]))
+    }
+
+    /// Adds to a transaction that the holders are those that were seen.
+    pub fn unchanged(
+        &self,
+        transaction: Transaction,
+        seen: &AccountHolders,
+    ) -> Result<Transaction, StoreError> {
+        let check = Change::new()
+            .when("#version = :seen")
+            .bind("seen", value(seen.version))
+            .checked_in_transaction(&self.0.name, key([("account_key", &seen.account_key)]))?;
+        Ok(transaction.check(check))
     }
 
     /// Leaves the holders; refused if they changed since `seen`, since "the last one" may then be

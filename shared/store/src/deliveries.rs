@@ -335,6 +335,7 @@ impl Deliveries {
             partitions,
             sort: "listed",
             before: ask.before,
+            from: None,
             limit: ask.limit,
         };
         self.0.newest(&ask, keep).await

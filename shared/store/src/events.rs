@@ -139,6 +139,7 @@ impl Events {
             partitions,
             sort: "listed",
             before,
+            from: None,
             limit,
         };
         let lives = |row: &EventRow| row.ttl > now.secs();

@@ -8,21 +8,23 @@ use std::time::Duration;
 
 use audit::Trail;
 use crm::{Credentials, Database, KeepsCredentials, Schema};
-use domain::{Clock, Entropy, Meter, Silent};
+use domain::{Clock, Entropy, Meter, RecordKind, Silent};
 use lambda::variables as var;
 use lambda::{
     Aws, CachedSecret, Env, Metrics, OsEntropy, SecretError, SecretSource as _, SecretsManager,
     SystemClock,
 };
+use ledger::{Ledger, Tables};
 use limits::Limiter;
 use platforms::Apps;
 use posts::Files;
 use rewrap::Desk;
 use statistics::{Calendar, InsightsQueue, Settings};
-use store::{
-    Accounts, AuditTable, Connections, Events, Flows, Jobs, Limits, Platforms, Revocations,
-};
 use store::stream::Source;
+use store::{
+    Accounts, AuditTable, Connections, Events, Flows, Jobs, Limits, Platforms, RecordTable,
+    Revocations,
+};
 use tokens::{Parts, Timing, Tokens};
 use transport::{HostOverrides, Transport, Wire};
 use vault::Vault;
@@ -164,6 +166,32 @@ impl Wiring {
             timing: timing(env),
         });
         Ok(tokens.measured(self.meter.clone()))
+    }
+
+    /// The tables of these kinds of records.
+    pub fn record_tables(&self, env: &Env, kinds: &[RecordKind]) -> Tables {
+        Tables::new(kinds.iter().map(|kind| {
+            let table = match kind {
+                RecordKind::MediaItem => &var::TABLE_MEDIA_ITEMS,
+                RecordKind::Comment => &var::TABLE_COMMENTS,
+                RecordKind::Fan => &var::TABLE_FANS,
+                RecordKind::Message => &var::TABLE_MESSAGES,
+                RecordKind::AnalyticsEvent => &var::TABLE_ANALYTICS_EVENTS,
+            };
+            RecordTable::new(self.dynamodb(), env.text(table), *kind)
+        }))
+    }
+
+    /// Where records of these kinds are kept.
+    pub fn ledger(&self, env: &Env, kinds: &[RecordKind]) -> Ledger {
+        Ledger {
+            tables: self.record_tables(env, kinds),
+            accounts: Accounts::new(self.dynamodb(), env.text(&var::TABLE_ACCOUNTS)),
+            connections: Connections::new(self.dynamodb(), env.text(&var::TABLE_CONNECTIONS)),
+            events: self.events(env),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        }
     }
 
     /// The platforms' limits.

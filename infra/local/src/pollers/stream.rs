@@ -76,7 +76,8 @@ async fn follow(poller: Poller, shard: String, from_start: bool) {
     let mut iterator = answer["ShardIterator"].as_str().map(str::to_owned);
     while let Some(at) = iterator {
         drop(poller.gate.enter().await);
-        let request = json!({"ShardIterator": at, "Limit": poller.source.batch_size.min(MOST_READ)});
+        let request =
+            json!({"ShardIterator": at, "Limit": poller.source.batch_size.min(MOST_READ)});
         let target = "DynamoDBStreams_20120810.GetRecords";
         let Ok(answer) = poller.aws.json("dynamodb", target, &request).await else {
             tokio::time::sleep(RETRY).await;
@@ -195,11 +196,9 @@ fn too_old(poller: &Poller, record: &Value) -> bool {
 /// Tells the destination which records were given up; without one they are gone. Lambda tells where
 /// they were in the stream, and not what they held.
 async fn give_up(poller: &Poller, shard: &str, records: &[Value], condition: &str) {
-    let (Some(arn), Some(first), Some(last)) = (
-        &poller.source.on_failure,
-        records.first(),
-        records.last(),
-    ) else {
+    let (Some(arn), Some(first), Some(last)) =
+        (&poller.source.on_failure, records.first(), records.last())
+    else {
         return;
     };
     let name = arn.rsplit(':').next().unwrap_or_default();

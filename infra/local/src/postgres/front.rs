@@ -154,10 +154,17 @@ impl State {
         let text = String::from_utf8_lossy(body).to_uppercase();
         let named = kind == b'P' && body.first().is_some_and(|first| *first != 0);
         let of_session = kind == b'Q'
-            && text.split(';').map(str::trim_start).any(|one| {
-                one.starts_with("SET ") && !one.starts_with("SET LOCAL ")
-            });
-        let words = ["PG_ADVISORY_LOCK(", "LISTEN ", "TEMP TABLE", "PREPARE ", "DECLARE "];
+            && text
+                .split(';')
+                .map(str::trim_start)
+                .any(|one| one.starts_with("SET ") && !one.starts_with("SET LOCAL "));
+        let words = [
+            "PG_ADVISORY_LOCK(",
+            "LISTEN ",
+            "TEMP TABLE",
+            "PREPARE ",
+            "DECLARE ",
+        ];
         let says = matches!(kind, b'Q' | b'P') && words.iter().any(|word| text.contains(word));
         if named || of_session || says {
             let mut sticky = self.sticky.lock().unwrap_or_else(PoisonError::into_inner);
@@ -187,7 +194,10 @@ fn certificate(name: &str) -> Result<(String, TlsAcceptor)> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![own.der().clone()], private)?;
-    Ok((authority_certificate.pem(), TlsAcceptor::from(Arc::new(config))))
+    Ok((
+        authority_certificate.pem(),
+        TlsAcceptor::from(Arc::new(config)),
+    ))
 }
 
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<State>) {
@@ -213,7 +223,9 @@ async fn session(mut socket: TcpStream, acceptor: TlsAcceptor, state: &State) ->
     }
     socket.write_all(b"S").await?;
     let (mut from_client, to_client) = split(acceptor.accept(socket).await?);
-    let upstream = TcpStream::connect(state.upstream).await.context("PostgreSQL")?;
+    let upstream = TcpStream::connect(state.upstream)
+        .await
+        .context("PostgreSQL")?;
     upstream.set_nodelay(true)?;
     let (from_server, mut to_server) = split(upstream);
     // The start-up message has a length and no type.

@@ -108,7 +108,14 @@ impl Postgres {
         let data = folder.join("data");
         let mut initdb = Command::new(bin.join("initdb"));
         initdb
-            .args(["--username", ADMIN, "--auth", "scram-sha-256", "--encoding", "UTF8"])
+            .args([
+                "--username",
+                ADMIN,
+                "--auth",
+                "scram-sha-256",
+                "--encoding",
+                "UTF8",
+            ])
             .args(["--locale", "C", "--no-sync", "--pwfile"])
             .arg(folder.join("password"))
             .arg("--pgdata")
@@ -157,7 +164,13 @@ impl Postgres {
         while since.elapsed() < READY_WITHIN {
             // Asked with the server's own program: a port that answers may still refuse to serve.
             let asked = Command::new(self.programs.join("pg_isready"))
-                .args(["-q", "-h", "127.0.0.1", "-p", &self.address.port().to_string()])
+                .args([
+                    "-q",
+                    "-h",
+                    "127.0.0.1",
+                    "-p",
+                    &self.address.port().to_string(),
+                ])
                 .status();
             let good = match asked {
                 Ok(status) => status.success(),
@@ -188,10 +201,16 @@ impl Postgres {
     /// found behind `front`, in the shape that RDS gives it and with the front's authority.
     pub async fn database(&self, name: &str, front: &Front) -> Result<Value> {
         let password = crate::kms::uuid();
-        self.run(ADMIN, &format!("CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}'"))
-            .await?;
-        self.run(ADMIN, &format!("CREATE DATABASE \"{name}\" OWNER \"{name}\""))
-            .await?;
+        self.run(
+            ADMIN,
+            &format!("CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}'"),
+        )
+        .await?;
+        self.run(
+            ADMIN,
+            &format!("CREATE DATABASE \"{name}\" OWNER \"{name}\""),
+        )
+        .await?;
         Ok(json!({
             "username": name, "password": password, "dbname": name, "engine": "postgres",
             "host": "localhost", "port": front.port(), "ca": front.authority(),
@@ -201,13 +220,19 @@ impl Postgres {
     /// Runs statements as the administrator, past the front.
     pub async fn run(&self, dbname: &str, sql: &str) -> Result<()> {
         let client = self.client(dbname).await?;
-        client.batch_execute(sql).await.with_context(|| sql.to_owned())
+        client
+            .batch_execute(sql)
+            .await
+            .with_context(|| sql.to_owned())
     }
 
     /// The first column of each row of a query, as the administrator sees them.
     pub async fn texts(&self, dbname: &str, sql: &str) -> Result<Vec<String>> {
         let client = self.client(dbname).await?;
-        let rows = client.simple_query(sql).await.with_context(|| sql.to_owned())?;
+        let rows = client
+            .simple_query(sql)
+            .await
+            .with_context(|| sql.to_owned())?;
         let text = |row: &tokio_postgres::SimpleQueryMessage| match row {
             tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
             _ => None,
@@ -279,20 +304,24 @@ fn installed() -> Option<PathBuf> {
         return Some(newest);
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).find(|folder| {
-        folder.join("initdb").is_file() && folder.join("postgres").is_file()
-    })
+    std::env::split_paths(&path)
+        .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
 }
 
 /// A user who is not root, where we are; `None` where we are not.
 fn other_user() -> Result<Option<User>> {
-    let asked = Command::new("id").arg("-u").output().context("running id")?;
+    let asked = Command::new("id")
+        .arg("-u")
+        .output()
+        .context("running id")?;
     if String::from_utf8_lossy(&asked.stdout).trim() != "0" {
         return Ok(None);
     }
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let of = |name: &&str| {
-        let line = users.lines().find(|line| line.split(':').next() == Some(*name))?;
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(*name))?;
         let mut fields = line.split(':').skip(2);
         let uid = fields.next()?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
@@ -308,7 +337,10 @@ fn as_user<'a>(command: &'a mut Command, user: Option<User>, folder: &Path) -> &
         command.uid(uid).gid(gid);
     }
     // The other user may not be allowed where we are.
-    command.current_dir(folder).env("HOME", folder).env("LC_ALL", "C")
+    command
+        .current_dir(folder)
+        .env("HOME", folder)
+        .env("LC_ALL", "C")
 }
 
 fn chown_tree(path: &Path, uid: u32, gid: u32) -> Result<()> {

@@ -89,7 +89,8 @@ pub(crate) fn change(number: u32, sequence: u64, text: Option<&str>) -> Change {
         happened["NewImage"] = image;
         name = "MODIFY";
     }
-    let record = json!({"eventID": "e", "eventName": name, "eventSourceARN": "", "dynamodb": happened});
+    let record =
+        json!({"eventID": "e", "eventName": name, "eventSourceARN": "", "dynamodb": happened});
     let record: Record = serde_json::from_value(record).unwrap();
     record.change(Source::Posts).unwrap().unwrap()
 }

@@ -78,7 +78,10 @@ async fn any_order_and_any_overlap_come_to_the_same() {
         });
         join_all(work).await;
         let rows = rows_of(&end);
-        let difference = databases[0].difference(&tables::POSTS, &rows).await.unwrap();
+        let difference = databases[0]
+            .difference(&tables::POSTS, &rows)
+            .await
+            .unwrap();
         assert_eq!(difference, Difference::default(), "seed {seed}");
         assert_eq!(ground.front.sticky(), None, "seed {seed}");
     }
@@ -95,13 +98,25 @@ async fn a_session_that_breaks_at_any_request_loses_and_doubles_nothing() {
             ground.front.script(cuts + 1, trouble);
             for batch in [
                 vec![change(1, 1, Some("a")), change(2, 2, Some("b"))],
-                vec![change(1, 3, None), change(2, 4, Some("c")), change(3, 5, Some("d"))],
+                vec![
+                    change(1, 3, None),
+                    change(2, 4, Some("c")),
+                    change(3, 5, Some("d")),
+                ],
             ] {
                 until_taken(&database, &batch).await;
             }
             let end = [(2, "c".to_owned()), (3, "d".to_owned())];
-            let difference = database.difference(&tables::POSTS, &rows_of(&end)).await.unwrap();
-            assert_eq!(difference, Difference::default(), "{trouble:?} at {}", cuts + 1);
+            let difference = database
+                .difference(&tables::POSTS, &rows_of(&end))
+                .await
+                .unwrap();
+            assert_eq!(
+                difference,
+                Difference::default(),
+                "{trouble:?} at {}",
+                cuts + 1
+            );
             let removed = "SELECT count(*)::text FROM passerelle.removed_items";
             assert_eq!(ground.texts(removed).await, ["1"]);
             if ground.front.pending() > 0 {

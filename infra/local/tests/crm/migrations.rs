@@ -13,7 +13,12 @@ async fn instances_that_start_at_once_make_the_schema_once() {
     let made = join_all(databases.iter().enumerate().map(async |(at, database)| {
         match at % 2 {
             0 => drop(database.migrate().await.unwrap()),
-            _ => drop(database.apply(vec![change(at as u32, 1, Some("x"))]).await.unwrap()),
+            _ => drop(
+                database
+                    .apply(vec![change(at as u32, 1, Some("x"))])
+                    .await
+                    .unwrap(),
+            ),
         }
     }));
     made.await;
@@ -82,7 +87,10 @@ async fn the_statements_know_the_tables_that_the_migrations_make() {
         let mut expected: Vec<_> = columns
             .map(|(name, kind)| format!("{name} {}", kind.sql()))
             .collect();
-        expected.extend(["sequence numeric".to_owned(), "synced_at timestamptz".to_owned()]);
+        expected.extend([
+            "sequence numeric".to_owned(),
+            "synced_at timestamptz".to_owned(),
+        ]);
         assert_eq!(ground.texts(&sql).await, expected, "{}", table.name);
         let sql = format!(
             "SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid \

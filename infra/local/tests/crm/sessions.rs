@@ -27,7 +27,10 @@ async fn the_certificate_and_the_name_in_it_are_checked() {
         ("ca", json!("")),
     ] {
         let tried = with(name, value).migrate().await;
-        assert!(matches!(tried, Err(CrmError::Unreachable(_))), "{name}: {tried:?}");
+        assert!(
+            matches!(tried, Err(CrmError::Unreachable(_))),
+            "{name}: {tried:?}"
+        );
     }
     let garbage = with("ca", json!("no certificate")).migrate().await;
     assert!(matches!(garbage, Err(CrmError::Tls(_))), "{garbage:?}");
@@ -121,7 +124,12 @@ async fn a_process_that_dies_in_a_transaction_leaves_nothing() {
     assert_eq!(ground.front.requests(), before + 4);
     drop(dying);
     let living = ground.database();
-    living.apply(vec![change(1, 2, Some("x")), change(2, 1, Some("y"))]).await.unwrap();
-    let found = ground.texts("SELECT text FROM passerelle.posts ORDER BY post_id").await;
+    living
+        .apply(vec![change(1, 2, Some("x")), change(2, 1, Some("y"))])
+        .await
+        .unwrap();
+    let found = ground
+        .texts("SELECT text FROM passerelle.posts ORDER BY post_id")
+        .await;
     assert_eq!(found, ["x", "y"]);
 }

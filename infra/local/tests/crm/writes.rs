@@ -16,7 +16,10 @@ async fn an_older_image_never_overwrites_a_newer_one() {
     let database = ground.database();
     // As numbers and not as texts: 9 is before 10.
     for (sequence, text) in [(10, "new"), (9, "old"), (10, "twice")] {
-        database.apply(vec![change(1, sequence, Some(text))]).await.unwrap();
+        database
+            .apply(vec![change(1, sequence, Some(text))])
+            .await
+            .unwrap();
     }
     assert_eq!(texts(&ground).await, ["1new"]);
     let batch = [(12, "b"), (11, "a"), (13, "c"), (13, "d")];
@@ -29,22 +32,38 @@ async fn an_older_image_never_overwrites_a_newer_one() {
 async fn what_was_removed_does_not_come_back_by_a_late_image() {
     let ground = Ground::new().await;
     let database = ground.database();
-    database.apply(vec![change(1, 5, Some("x")), change(2, 6, Some("y"))]).await.unwrap();
+    database
+        .apply(vec![change(1, 5, Some("x")), change(2, 6, Some("y"))])
+        .await
+        .unwrap();
     database.apply(vec![change(1, 7, None)]).await.unwrap();
-    database.apply(vec![change(1, 5, Some("x")), change(1, 6, Some("z"))]).await.unwrap();
+    database
+        .apply(vec![change(1, 5, Some("x")), change(1, 6, Some("z"))])
+        .await
+        .unwrap();
     assert_eq!(texts(&ground).await, ["2y"]);
     // A removal that is late removes nothing.
     database.apply(vec![change(2, 4, None)]).await.unwrap();
     assert_eq!(texts(&ground).await, ["2y"]);
     // A removal may be all that ever comes, and the item may be made anew.
     database.apply(vec![change(3, 9, None)]).await.unwrap();
-    database.apply(vec![change(3, 8, Some("late")), change(1, 10, Some("anew"))]).await.unwrap();
+    database
+        .apply(vec![
+            change(3, 8, Some("late")),
+            change(1, 10, Some("anew")),
+        ])
+        .await
+        .unwrap();
     assert_eq!(texts(&ground).await, ["1anew", "2y"]);
     // What is remembered of a removal names nobody.
-    let kept = ground.texts("SELECT r::text FROM passerelle.removed_items r").await;
+    let kept = ground
+        .texts("SELECT r::text FROM passerelle.removed_items r")
+        .await;
     assert_eq!(kept.len(), 3);
     assert!(kept.iter().all(|row| !row.contains("post_")), "{kept:?}");
-    ground.run("UPDATE passerelle.removed_items SET removed_at = now() - interval '4 days'").await;
+    ground
+        .run("UPDATE passerelle.removed_items SET removed_at = now() - interval '4 days'")
+        .await;
     assert_eq!(database.forget_old_removals().await.unwrap(), 3);
 }
 
@@ -89,8 +108,19 @@ async fn texts_that_postgresql_has_no_place_for() {
 async fn differences_are_found_in_both_directions() {
     let ground = Ground::new().await;
     let database = ground.database();
-    database.apply(vec![change(1, 1, Some("x")), change(2, 1, Some("y"))]).await.unwrap();
-    let rows = rows_of(&[(1, "x".to_owned()), (2, "z".to_owned()), (3, "new".to_owned())]);
+    database
+        .apply(vec![change(1, 1, Some("x")), change(2, 1, Some("y"))])
+        .await
+        .unwrap();
+    let rows = rows_of(&[
+        (1, "x".to_owned()),
+        (2, "z".to_owned()),
+        (3, "new".to_owned()),
+    ]);
     let found = database.difference(&tables::POSTS, &rows).await.unwrap();
-    assert_eq!((found.missing.len(), found.extra.len()), (2, 1), "{found:?}");
+    assert_eq!(
+        (found.missing.len(), found.extra.len()),
+        (2, 1),
+        "{found:?}"
+    );
 }

@@ -206,7 +206,11 @@ async fn what_happens_becomes_rows_and_no_token_is_among_them() {
     planted.insert(HEXLOWER.encode(&sealed[..20]));
     assert!(dump.contains(&id) && planted.len() > 3, "{}", planted.len());
     for secret in planted {
-        assert!(!dump.contains(&secret), "a secret of {} characters", secret.len());
+        assert!(
+            !dump.contains(&secret),
+            "a secret of {} characters",
+            secret.len()
+        );
     }
 
     // What goes, goes: by hand here, by TTL later.
@@ -288,13 +292,20 @@ async fn a_database_that_is_away_for_a_while_is_no_poison() {
 
     // The password is changed, in the database and in the secret; the session ends.
     projection
-        .run(&format!("ALTER ROLE {} PASSWORD 'another one'", projection.name))
+        .run(&format!(
+            "ALTER ROLE {} PASSWORD 'another one'",
+            projection.name
+        ))
         .await;
     let mut secret = projection.secret.clone();
     secret["password"] = json!("another one");
     let request = json!({ "SecretId": projection.arn, "SecretString": secret.to_string() });
     let target = "secretsmanager.PutSecretValue";
-    projection.aws.json("secretsmanager", target, &request).await.unwrap();
+    projection
+        .aws
+        .json("secretsmanager", target, &request)
+        .await
+        .unwrap();
     projection.front.set_down(true);
     projection.front.set_down(false);
     put(&world, 2, "after the change").await;
@@ -329,20 +340,31 @@ async fn a_record_that_cannot_become_a_row_ends_with_the_dead_letters() {
     put(&world, 2, "after it").await;
     world.stack.pollers().set_enabled(true).await;
     eventually("both good rows, and a letter", SOON, || async {
-        let rows = projection.texts("SELECT text FROM passerelle.posts ORDER BY 1").await;
+        let rows = projection
+            .texts("SELECT text FROM passerelle.posts ORDER BY 1")
+            .await;
         Ok((rows == ["after it", "before it"] && letters(&world).await == 1).then_some(()))
     })
     .await
     .unwrap();
     let listed = get(&world, "queues/crm_sync/dead-letters").await;
     let about = &listed["dead_letters"][0]["about"];
-    assert_eq!((&about["table"], &about["reason"]), (&json!("posts"), &json!("item")));
+    assert_eq!(
+        (&about["table"], &about["reason"]),
+        (&json!("posts"), &json!("item"))
+    );
     assert!(!listed.to_string().contains("odd000"), "{listed}");
     let logs = world.stack.all_logs().unwrap();
     assert!(!logs.contains("not for a letter"));
     // It came from no queue; it is dropped once its cause is mended.
     let all = json!({ "all": true });
-    post(&world, "queues/crm_sync/dead-letters/replay", all.clone(), 409).await;
+    post(
+        &world,
+        "queues/crm_sync/dead-letters/replay",
+        all.clone(),
+        409,
+    )
+    .await;
     post(&world, "queues/crm_sync/dead-letters/drop", all, 200).await;
     client
         .delete_item()
@@ -379,7 +401,9 @@ async fn a_backfill_over_live_traffic_converges_though_it_is_killed() {
     let before = world.connection_item(USER).await;
     let events = world.items("events").await.len();
     let touches = Rule::on("dynamodb:UpdateItem").by("crm-backfill");
-    let first = world.stack.fault(touches.clone().touching("Posts").nth(120), Fault::KillAfter);
+    let first = world
+        .stack
+        .fault(touches.clone().touching("Posts").nth(120), Fault::KillAfter);
     let reads = Rule::on("dynamodb:GetItem").by("crm-backfill").nth(60);
     let second = world.stack.fault(reads, Fault::KillAfter);
     let job = post(&world, "crm-backfill", json!({}), 202).await;

@@ -28,6 +28,8 @@ mod posting;
 #[cfg(test)]
 mod publish;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod requests;

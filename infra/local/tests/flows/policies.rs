@@ -41,6 +41,7 @@ async fn everything_that_is_allowed_is_needed() {
     posting(&world).await;
     fetching(&world).await;
     syncing(&world).await;
+    records(&world).await;
     webhooks(&world).await;
     refreshing::refreshing(&world).await;
     operating(&world).await;
@@ -192,6 +193,20 @@ async fn syncing(world: &World) {
     }
     called(world, "insights-worker", "sqs:SendMessage", "InsightsQueue").await;
     world.forget_limits().await;
+}
+
+/// Every list of records, of a user who has a connection.
+async fn records(world: &World) {
+    let api = world.backend.clone().on_behalf_of(USER);
+    for list in [
+        "media-items",
+        "comments",
+        "fans",
+        "messages",
+        "analytics-events",
+    ] {
+        ask(&api, Method::GET, &format!("/v1/{list}"), None, 200).await;
+    }
 }
 
 // ---- deliveries of every size and meaning

@@ -30,6 +30,8 @@ mod lost_answers;
 #[cfg(test)]
 mod media;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod rewrap;
 #[cfg(test)]
 mod sealed;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Clock, Entropy};
+use domain::{Clock, Entropy, RecordKind};
 use lambda::sqs::{Message, Options};
 use lambda::{Env, Timeouts};
 use model::VirtualClock;
@@ -127,6 +127,7 @@ impl Instance {
                 accounts: Accounts::new(db(), table(&var::TABLE_ACCOUNTS)),
                 targets: targets.clone(),
                 events: events.clone(),
+                ledger: wiring.ledger(env, &[RecordKind::MediaItem]),
                 tokens: tokens.clone(),
                 insights: wiring.insights(env),
                 look_after: env.seconds(&var::TARGETED_SYNC_SECONDS),

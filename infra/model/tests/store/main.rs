@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 mod ground;
+#[cfg(test)]
+mod race;
 
 #[cfg(test)]
 #[path = "../../../local/tests/store/accounts.rs"]
@@ -32,6 +34,9 @@ mod lost_answers;
 #[cfg(test)]
 #[path = "../../../local/tests/store/media.rs"]
 mod media;
+#[cfg(test)]
+#[path = "../../../local/tests/store/records.rs"]
+mod records;
 #[cfg(test)]
 #[path = "../../../local/tests/store/sealed.rs"]
 mod sealed;

@@ -22,6 +22,7 @@ pub(super) fn record_row(record: &RecordRow) -> Row {
     values["platform"] = record.platform.as_str().into();
     values["account_id"] = account.into();
     values[table.key_columns().last().unwrap_or_default()] = kept.id.as_str().into();
+    values["state"] = kept.state().into();
     values["at"] = instant(kept.listed_at());
     values["first_seen_at"] = instant(kept.seen_at);
     values["written_at"] = instant(record.written_at);
@@ -56,6 +57,7 @@ fn comment(comment: &Comment) -> Value {
         "hidden": comment.hidden,
         "deleted": comment.deleted,
         "own": comment.own,
+        "mention": comment.mention,
     })
 }
 
