@@ -60,7 +60,7 @@ pub(crate) enum Queue {
 }
 
 impl Queue {
-    pub(crate) const ALL: [Queue; 7] = [
+    pub(crate) const ALL: [Queue; 9] = [
         Self::Refresh,
         Self::Rescue,
         Self::Publish,

@@ -110,7 +110,7 @@ async fn projected(change: impl FnOnce(StackOptions) -> StackOptions) -> (World,
 }
 
 /// Ends a world: what it promises, and that nothing was left in a session or said of its password.
-async fn end(world: World, projection: &Projection) {
+pub(crate) async fn end(world: World, projection: &Projection) {
     assert_eq!(projection.front.sticky(), None);
     assert!(!projection.front.saw_plain());
     let logs = world.stack.all_logs().unwrap();

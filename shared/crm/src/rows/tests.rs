@@ -62,7 +62,7 @@ fn connection() -> Value {
         "status": "needs_reauth", "reason": "rotation_lost", "sealed": {"bytes": SEALED},
         "token_version": 7, "scopes": ["video.list"], "missing_scopes": [], "due_at": 5,
         "due_shard": "3", "expires_at": 1_767_225_600_123_i64, "created_at": 0, "updated_at": 1,
-        "attempt": "att_x", "lease_holder": "hold_x", "touched": "job_x",
+        "attempt": "att_x", "touched": "job_x",
     })
 }
 
