@@ -114,7 +114,7 @@ impl Admin {
             "GET /v1/admin/crm-backfill" => self.crm_backfill_status().await,
             "POST /v1/admin/crm-backfill" => self.start_crm_backfill(&ask).await,
             "GET /v1/admin/audit" => self.list_audit(&ask).await,
-            "GET /v1/admin/health" => self.health(&ask).await,
+            "GET /v1/admin/health" => self.health(apps, &ask).await,
             _ => Err(Problem::not_found()),
         }
     }

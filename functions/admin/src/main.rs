@@ -38,6 +38,8 @@ fn main() -> ExitCode {
                 webhook_dead: env.text(&var::QUEUE_WEBHOOK_DEAD),
                 insights: env.text(&var::QUEUE_INSIGHTS),
                 insights_dead: env.text(&var::QUEUE_INSIGHTS_DEAD),
+                events: env.text(&var::QUEUE_EVENTS),
+                events_dead: env.text(&var::QUEUE_EVENTS_DEAD),
                 rewrap: env.text(&var::QUEUE_REWRAP),
                 rewrap_dead: env.text(&var::QUEUE_REWRAP_DEAD),
                 crm_backfill: env.optional(&var::QUEUE_CRM_BACKFILL).unwrap_or_default(),

@@ -30,6 +30,10 @@ pub struct Queues {
     pub insights: String,
     /// Their dead letters.
     pub insights_dead: String,
+    /// Lanes of events.
+    pub events: String,
+    /// Their dead letters.
+    pub events_dead: String,
     /// Slices of a move to another KMS key.
     pub rewrap: String,
     /// Their dead letters.
@@ -53,6 +57,7 @@ pub(crate) enum Queue {
     Publish,
     Webhook,
     Insights,
+    Events,
     Rewrap,
     CrmBackfill,
     CrmSync,
@@ -60,12 +65,13 @@ pub(crate) enum Queue {
 }
 
 impl Queue {
-    pub(crate) const ALL: [Queue; 9] = [
+    pub(crate) const ALL: [Queue; 10] = [
         Self::Refresh,
         Self::Rescue,
         Self::Publish,
         Self::Webhook,
         Self::Insights,
+        Self::Events,
         Self::Rewrap,
         Self::CrmBackfill,
         Self::CrmSync,
@@ -79,6 +85,7 @@ impl Queue {
             Self::Publish => "publish",
             Self::Webhook => "webhook",
             Self::Insights => "insights",
+            Self::Events => "events",
             Self::Rewrap => "rewrap",
             Self::CrmBackfill => "crm_backfill",
             Self::CrmSync => "crm_sync",
@@ -117,6 +124,7 @@ impl Queues {
             Queue::Publish => Some(&self.publish),
             Queue::Webhook => Some(&self.webhook),
             Queue::Insights => Some(&self.insights),
+            Queue::Events => Some(&self.events),
             Queue::Rewrap => Some(&self.rewrap),
             Queue::CrmBackfill => Some(&self.crm_backfill),
             Queue::CrmSync | Queue::Schedule => None,
@@ -131,6 +139,7 @@ impl Queues {
             Queue::Publish => &self.publish_dead,
             Queue::Webhook => &self.webhook_dead,
             Queue::Insights => &self.insights_dead,
+            Queue::Events => &self.events_dead,
             Queue::Rewrap => &self.rewrap_dead,
             Queue::CrmBackfill => &self.crm_backfill_dead,
             Queue::CrmSync => &self.crm_sync_dead,

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
                     env.text(&var::TABLE_TARGETS),
                     env.text(&var::TABLE_REVOCATIONS),
                     env.text(&var::TABLE_FLOWS),
+                    env.text(&var::TABLE_WEBHOOK_ENDPOINTS),
                 ),
                 vault: wiring.vault(&env),
             },

@@ -1,10 +1,12 @@
 //! Every minute: ends flows that nobody confirmed, tries revocations that are owed, wakes targets
-//! whose time has come or whose worker died. Each shard of each index fails by itself.
+//! whose time has come or whose worker died, sends events that stayed unsent and wakes their lanes. Each
+//! shard of each index fails by itself.
 
-use domain::metric::FLOWS;
+use domain::metric::{EVENTS_UNSENT, FLOWS, LANE_LATENESS};
 use domain::{FlowId, Labels, Timestamp};
 use lambda::Error;
 use lambda::schedule::Tick;
+use outbox::Backlog;
 use platforms::Apps;
 use posts::Sweep;
 use store::{Flows, Revocations};
@@ -23,6 +25,8 @@ pub struct Sweeper {
     pub revocations: Revocations,
     /// Targets that are due.
     pub targets: Sweep,
+    /// Events on their way to the product.
+    pub events: outbox::Sweep,
     /// The end of flows and connections.
     pub tokens: Tokens,
 }
@@ -44,6 +48,7 @@ impl Sweeper {
                 self.targets.shard(shard, stop_at).await.map(drop),
             );
         }
+        self.events(&shards, stop_at).await;
         for shard in &shards {
             note("flows", shard, self.flows(shard, stop_at).await);
         }
@@ -55,6 +60,29 @@ impl Sweeper {
             );
         }
         Ok(())
+    }
+
+    async fn events(&self, shards: &[String], stop_at: Timestamp) {
+        let (mut backlog, mut whole) = (Backlog::default(), true);
+        for shard in shards {
+            let swept = self.events.shard(shard, stop_at).await;
+            match &swept {
+                Ok(found) => backlog = backlog.and(*found),
+                Err(_) => whole = false,
+            }
+            note("events", shard, swept.map(drop));
+        }
+        // Half a figure would be a wrong one.
+        if whole {
+            let age = |since: Option<Timestamp>| {
+                since.map_or(0.0, |since| self.now().since(since).as_secs_f64())
+            };
+            let figures = [
+                (&EVENTS_UNSENT, age(backlog.oldest_unsent)),
+                (&LANE_LATENESS, age(backlog.longest_due)),
+            ];
+            self.tokens.meter().put(&figures, Labels::NONE);
+        }
     }
 
     async fn flows(&self, shard: &str, stop_at: Timestamp) -> Result<(), Error> {

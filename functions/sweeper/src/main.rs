@@ -22,6 +22,7 @@ fn main() -> ExitCode {
                 clock: wiring.clock.clone(),
                 entropy: wiring.entropy.clone(),
             },
+            events: wiring.event_sweep(&env),
             tokens: wiring.tokens(&env)?,
         };
         let apps = wiring.apps(&env);

@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod host;
 pub mod iam;
 pub mod issuer;
+pub mod mailbox;
 pub mod measure;
 pub mod ministack;
 pub mod pollers;

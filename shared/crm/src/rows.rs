@@ -1,5 +1,8 @@
 //! What an item becomes: pure functions from what the tables hold to rows. What is not named here is
 //! not copied; so no token is, sealed or not.
+//!
+//! The column `platform` is that of the app with which an account was connected: `tiktok`, or
+//! `tiktok/sandbox`, since account ids of the two are not of one kind.
 
 use domain::{Figures, Money, Timestamp};
 use serde::Serialize;
@@ -78,7 +81,7 @@ fn connection_row(connection: &Connection) -> Row {
         json!({
             "connection_id": connection.connection_id.as_str(),
             "user_id": connection.user_id.as_str(),
-            "platform": connection.platform.as_str(),
+            "platform": connection.account.app().to_string(),
             "account_id": connection.account.id,
             "display_name": connection.account.display_name,
             "username": connection.account.username,
@@ -121,7 +124,7 @@ fn target_row(target: &Target) -> Row {
             "target_id": target.target_id.as_str(),
             "user_id": target.user_id.as_str(),
             "connection_id": target.connection_id.as_str(),
-            "platform": target.platform.as_str(),
+            "platform": target.account.app().to_string(),
             "account_id": target.account.id,
             "text": target.text,
             "options": word(&target.options),
@@ -138,15 +141,18 @@ fn target_row(target: &Target) -> Row {
 }
 
 fn delivery_row(mark: &Mark) -> Row {
-    let account = mark.account_key.as_deref();
+    let account = mark
+        .account_key
+        .as_deref()
+        .and_then(|key| key.split_once('#'));
     row(
         &tables::WEBHOOK_EVENTS,
         json!({
             "delivery_id": mark.delivery_id.as_str(),
-            "platform": mark.platform.as_str(),
+            "platform": account.map_or(mark.platform.as_str(), |(app, _)| app),
             "kind": mark.kind,
             "state": mark.state.as_str(),
-            "account_id": account.and_then(|key| key.split_once('#')).map(|(_, id)| id),
+            "account_id": account.map(|(_, id)| id),
             "external_id": mark.external_id,
             "fault": mark.fault,
             "tries": mark.tries,

@@ -84,6 +84,10 @@ macro_rules! acts {
 acts! {
     /// A session link was made.
     SessionCreated = "session.created";
+    /// A user's record was written by the product.
+    UserWritten = "user.written";
+    /// A user asked for no more mails, by the link in one.
+    UserOptedOut = "user.opted_out";
     /// A creator confirmed a connection.
     ConnectionConnected = "connection.connected";
     /// A connection ended.
@@ -102,6 +106,18 @@ acts! {
     PostCancelled = "post.cancelled";
     /// The product resolved a target whose outcome was unknown by posting it again.
     PostResolved = "post.resolved";
+    /// A webhook endpoint was made.
+    WebhookEndpointCreated = "webhook_endpoint.created";
+    /// A webhook endpoint was changed or enabled.
+    WebhookEndpointUpdated = "webhook_endpoint.updated";
+    /// A webhook endpoint was disabled: by the product, or by itself.
+    WebhookEndpointDisabled = "webhook_endpoint.disabled";
+    /// A webhook endpoint was given a new secret.
+    WebhookEndpointRotated = "webhook_endpoint.rotated";
+    /// Dead letters of a webhook endpoint were sent again.
+    WebhookEndpointReplayed = "webhook_endpoint.replayed";
+    /// A webhook endpoint was deleted.
+    WebhookEndpointDeleted = "webhook_endpoint.deleted";
     /// A delivery is to be applied again.
     AdminDeliveryReplayed = "admin.delivery_replayed";
     /// Dead letters were sent back to their queue.

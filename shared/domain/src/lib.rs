@@ -7,6 +7,7 @@ mod account;
 mod audit;
 mod chance;
 mod connection;
+mod environment;
 mod event;
 mod fault;
 mod id;
@@ -25,11 +26,12 @@ pub use account::Account;
 pub use audit::{Act, Outcome, Role, Who};
 pub use chance::{Clock, Entropy, FixedClock, SeededEntropy};
 pub use connection::{ConnectionStatus, ReauthReason, Revocation};
+pub use environment::{AppRef, Environment};
 pub use event::{Event, EventKind};
 pub use fault::{Actor, Fault, FaultKind, Retry};
 pub use id::{
-    AttemptId, AuditId, ConnectionId, DeliveryId, EventId, FlowId, Holder, InvalidId, JobId,
-    MediaId, PostId, SyncId, TargetId, UserId,
+    AttemptId, AuditId, ConnectionId, DeliveryId, EndpointId, EventId, FlowId, Holder, InvalidId,
+    JobId, MediaId, PostId, SyncId, TargetId, UserId,
 };
 pub use media::{MediaKind, MediaStatus};
 pub use metric::{Labels, Meter, Silent};

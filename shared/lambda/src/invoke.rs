@@ -1,30 +1,13 @@
 //! Calls another function of the stack: one signed request to Lambda's Invoke.
-//!
-//! Lambda's own SDK crate is one operation of fifty for us; the signer comes with every SDK client.
 
-use std::time::{Duration, SystemTime};
-
-use aws_credential_types::provider::ProvideCredentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings};
-use aws_smithy_runtime_api::http::Request;
-use aws_smithy_types::body::SdkBody;
+use std::time::Duration;
 
 use crate::aws::Aws;
-
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(1);
+use crate::signed::{Signed, SignedError};
 
 /// Calls functions.
 #[derive(Debug)]
-pub struct Invoker {
-    aws: Aws,
-    connector: Connector,
-}
+pub struct Invoker(Signed);
 
 /// Why a function could not be called. Trying later may help.
 #[derive(Debug, thiserror::Error)]
@@ -43,22 +26,19 @@ pub enum InvokeError {
     Failed,
 }
 
+impl From<SignedError> for InvokeError {
+    fn from(error: SignedError) -> Self {
+        match error {
+            SignedError::Unsignable(why) => Self::Unsignable(why),
+            SignedError::NoAnswer => Self::NoAnswer,
+        }
+    }
+}
+
 impl Invoker {
     /// With the function's own credentials. `timeout` bounds the wait for an answer.
     pub fn new(aws: &Aws, timeout: Duration) -> Self {
-        let settings = HttpConnectorSettings::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(timeout)
-            .build();
-        let connector = Connector::builder()
-            .connector_settings(settings)
-            .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .build();
-        Self {
-            aws: aws.clone(),
-            connector,
-        }
+        Self(Signed::new(aws, "lambda", "lambda", "LAMBDA", timeout))
     }
 
     /// Hands an event to a function and returns once Lambda has taken it: the function runs after.
@@ -77,63 +57,18 @@ impl Invoker {
         kind: &'static str,
         event: &str,
     ) -> Result<Vec<u8>, InvokeError> {
-        let request = self.signed(function, kind, event).await?;
-        let answer = self.connector.call(request).await;
-        let answer = answer.map_err(|_| InvokeError::NoAnswer)?;
-        let status = answer.status().as_u16();
-        let failed = answer.headers().get("x-amz-function-error").is_some();
-        if !(200..300).contains(&status) {
-            return Err(InvokeError::Refused(status));
-        }
-        let body = aws_smithy_types::byte_stream::ByteStream::new(answer.into_body());
-        let body = body.collect().await.map_err(|_| InvokeError::NoAnswer)?;
-        if failed {
-            return Err(InvokeError::Failed);
-        }
-        Ok(body.to_vec())
-    }
-
-    async fn signed(
-        &self,
-        function: &str,
-        kind: &'static str,
-        event: &str,
-    ) -> Result<Request, InvokeError> {
-        let unsignable = |error: &dyn std::fmt::Display| InvokeError::Unsignable(error.to_string());
-        let url = format!(
-            "{}/2015-03-31/functions/{function}/invocations",
-            self.aws.endpoint("lambda", "LAMBDA")
-        );
-        let provider = self.aws.config().credentials_provider();
-        let provider = provider.ok_or_else(|| unsignable(&"no credentials"))?;
-        let credentials = provider.provide_credentials().await;
-        let identity = credentials.map_err(|error| unsignable(&error))?.into();
-        let region = self.aws.config().region().map(ToString::to_string);
-        let region = region.unwrap_or_default();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&region)
-            .name("lambda")
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| unsignable(&error))?;
+        let path = format!("/2015-03-31/functions/{function}/invocations");
         let headers = [
             ("content-type", "application/json"),
             ("x-amz-invocation-type", kind),
         ];
-        let body = SignableBody::Bytes(event.as_bytes());
-        let signable = SignableRequest::new("POST", &url, headers.into_iter(), body)
-            .map_err(|error| unsignable(&error))?;
-        let (instructions, _) = sign(signable, &params.into())
-            .map_err(|error| unsignable(&error))?
-            .into_parts();
-        let mut request = http::Request::post(&url)
-            .header("content-type", "application/json")
-            .header("x-amz-invocation-type", kind)
-            .body(SdkBody::from(event))
-            .map_err(|error| unsignable(&error))?;
-        instructions.apply_to_request_http1x(&mut request);
-        Request::try_from(request).map_err(|error| unsignable(&error))
+        let answer = self.0.post(&path, &headers, event).await?;
+        if !(200..300).contains(&answer.status) {
+            return Err(InvokeError::Refused(answer.status));
+        }
+        if answer.headers.contains_key("x-amz-function-error") {
+            return Err(InvokeError::Failed);
+        }
+        Ok(answer.body)
     }
 }

@@ -31,6 +31,7 @@
 mod aws;
 mod clock;
 mod config;
+mod event_bridge;
 mod guard;
 pub mod http;
 mod invoke;
@@ -41,20 +42,24 @@ mod request;
 pub mod responses;
 pub mod schedule;
 mod secrets;
+mod signed;
 pub mod sqs;
 mod start;
 pub mod stream;
+pub mod table_stream;
 pub mod variables;
 
 pub use aws::{Aws, Timeouts};
 pub use clock::{OsEntropy, SystemClock};
 pub use config::{ConfigErrors, Env, WrongVariable};
+pub use event_bridge::{BusEvent, EventBridge, EventBridgeError};
 pub use invoke::{InvokeError, Invoker};
 pub use metrics::Metrics;
 pub use problem::{Code, FieldError, Problem};
 pub use request::{Caller, Claims, Query, Request, RequestBuilder, Scope};
 pub use responses::{Cookie, Response};
 pub use secrets::{CachedSecret, SecretError, SecretSource, SecretsManager};
+pub use signed::{Signed, SignedAnswer, SignedError};
 pub use start::{Error, start};
 
 /// What a handler of HTTP requests gives back.

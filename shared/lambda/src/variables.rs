@@ -63,11 +63,17 @@ variables! {
     TABLE_MESSAGES: "name of the table of messages";
     TABLE_ANALYTICS_EVENTS: "name of the table of earnings, follows and the like";
     TABLE_SYNC_LOGS: "name of the table of sync logs";
+    TABLE_WEBHOOK_ENDPOINTS: "name of the table of webhook endpoints";
+    TABLE_EVENT_LANES: "name of the table of lanes of events";
+    TABLE_EVENT_MESSAGES: "name of the table of messages to webhook endpoints";
+    TABLE_MAILS: "name of the table of mails that were sent";
+    TABLE_MAIL_SUPPRESSIONS: "name of the table of addresses that get no mail";
     QUEUE_REFRESH: "URL of the queue of refreshes";
     QUEUE_RESCUE: "URL of the queue of rescued tokens";
     QUEUE_PUBLISH: "URL of the queue of publishing steps";
     QUEUE_WEBHOOK: "URL of the queue of webhook deliveries";
     QUEUE_REWRAP: "URL of the queue of the move to another KMS key";
+    QUEUE_EVENTS: "URL of the queue of lanes of events";
     QUEUE_REFRESH_DEAD: "URL of the dead letters of the refresh queue";
     QUEUE_RESCUE_DEAD: "URL of the dead letters of the rescue queue";
     QUEUE_PUBLISH_DEAD: "URL of the dead letters of the publish queue";
@@ -77,10 +83,19 @@ variables! {
     QUEUE_CRM_BACKFILL: "URL of the queue of the rebuilding of the PostgreSQL projection; empty: there is no projection";
     QUEUE_CRM_BACKFILL_DEAD: "URL of the dead letters of that queue";
     QUEUE_CRM_SYNC_DEAD: "URL of the records of streams that could not become rows of PostgreSQL";
+    QUEUE_EVENTS_DEAD: "URL of the dead letters of the queue of lanes of events";
     QUEUE_SCHEDULE_DEAD: "URL of the ticks that reached no function";
     FUNCTION_WEBHOOK: "name of the function that takes webhooks";
     SCHEDULES: "what schedules wake, as JSON: for each name, the function and, if it needs one, its input";
     QUEUE_INSIGHTS: "URL of the queue of statistics syncs";
+    QUEUE_MAILS: "URL of the queue of users whose mails are due";
+    QUEUE_MAIL_FEEDBACK: "URL of the queue of bounces and complaints";
+    MAIL_FROM_ADDRESS: "address that mails come from";
+    MAIL_CONFIGURATION_SET: "name of SES's configuration set for mails";
+    MAIL_SECRET_ID: "the secret that holds the key of opt-out links; empty where no mails are sent";
+    MAIL_COLOUR: "colour of buttons in mails, e.g. #0b57d0" = "#0b57d0";
+    MAIL_SUPPORT_URL: "where mails send who needs help: an https address or mailto:; empty: nowhere";
+    MAIL_PRODUCT_URL: "where mails send people on, an https address; empty: nowhere";
     KMS_KEY_ID: "ARN of the key that seals tokens";
     MEDIA_BUCKET: "name of the bucket of uploaded media";
     MEDIA_BASE_URL: "https address below which platforms fetch files of the media bucket; empty: they cannot";
@@ -107,6 +122,13 @@ variables! {
     CRM_DATABASE_CA_SECRET_ID: "the secret that holds certificate authorities (PEM) of PostgreSQL's certificate; empty: those of the operating system";
     CRM_SCHEMA: "the PostgreSQL schema that holds the projection" = "passerelle";
     CRM_SETTLE_SECONDS: "how long the streams have to bring what a backfill touched before it looks for what is gone, in seconds; at most 900" = "60";
+    EVENT_BUS_ARN: "ARN of the EventBridge bus that events are put on; empty: none";
+    EVENT_SETTLE_MILLISECONDS: "how old an event must be to be sent to an endpoint, in milliseconds; what another writer commits meanwhile keeps its place" = "1000";
+    EVENT_RETRY_SECONDS: "pauses between the tries of one event at one endpoint, in seconds, comma separated" = "5,300,1800,7200,18000,36000,50400,72000,86400";
+    EVENT_GIVE_UP_SECONDS: "how long an endpoint may accept nothing before it is disabled, and how long an event may wait behind others, in seconds" = "259200";
+    EVENT_TIMEOUT_SECONDS: "time-out of one request to an endpoint, in seconds" = "15";
+    EVENT_LEASE_SECONDS: "how long one worker holds a lane, in seconds; longer than the function's time-out" = "90";
+    EVENT_UNSENT_SECONDS: "how long an event may stay unsent before the sweeper sends it, in seconds" = "300";
 
     HOST_OVERRIDES: "set by the local host alone: JSON from host pattern to loopback base URL";
 

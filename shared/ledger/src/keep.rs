@@ -56,7 +56,7 @@ impl Ledger {
         if grouped.is_empty() {
             return Ok(Outcome::Kept(Tally::default()));
         }
-        let account = Account::key_of(of.platform, of.account_id);
+        let account = Account::key_of(of.app, of.account_id);
         let mut holders = self.accounts.get(&account).await?;
         let mut tally = Tally::default();
         for (kind, records) in grouped {
@@ -142,7 +142,7 @@ impl Keeping<'_> {
         let attempt = AttemptId::new(now, self.ledger.entropy.as_ref());
         let mut transaction = self.guarded(Transaction::new(attempt), holders)?;
         for change in &changes {
-            let of = (self.account, self.of.platform, self.of.account_id);
+            let of = (self.account, self.of.app.platform, self.of.account_id);
             let before = change.before.as_ref();
             transaction = self
                 .table
@@ -227,7 +227,7 @@ impl Keeping<'_> {
             at: now,
             detail: json!({
                 "connection_id": connection,
-                "platform": self.of.platform,
+                "platform": self.of.app.platform,
                 // No more of a person than the way to the record: an event outlives what is erased.
                 (record.kind.as_str()): { "id": record.id, "at": record.listed_at().rfc3339() },
             }),

@@ -10,7 +10,7 @@ mod keep;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::{Clock, ConnectionId, Entropy, Platform, RecordKind, UserId};
+use domain::{AppRef, Clock, ConnectionId, Entropy, RecordKind, UserId};
 use store::{Accounts, Connections, Events, RecordTable};
 
 /// The tables of all nouns.
@@ -68,8 +68,8 @@ pub enum Through<'a> {
 /// Of which account facts are.
 #[derive(Clone, Copy, Debug)]
 pub struct Of<'a> {
-    /// On which platform.
-    pub platform: Platform,
+    /// With which app it was connected.
+    pub app: AppRef,
     /// The platform's id of it.
     pub account_id: &'a str,
 }

@@ -72,7 +72,7 @@ impl Syncer {
         let media = reading.media.iter().map(|item| item.fact(held.began));
         let facts: Vec<Fact> = media.chain(reading.records.iter().cloned()).collect();
         let of = Of {
-            platform: at.platform,
+            app: at.account.app(),
             account_id: &at.account.id,
         };
         let through = Through::Connection(&at.user_id, &at.connection_id);

@@ -2,7 +2,7 @@
 //!
 //! | access | by |
 //! |---|---|
-//! | holders of an account, for webhooks and before a revoke | `account_key` = `<platform>#<account id>` |
+//! | holders of an account, for webhooks and before a revoke | `account_key` = `<platform>#<account id>`, or `<platform>/sandbox#<account id>` |
 //!
 //! The same account may be connected by several users. An index over connections would lag; this
 //! item is written in the transactions that connect and disconnect, so "am I the last?" has one

@@ -6,6 +6,9 @@
 //! | find the unsent, oldest first | index `unsent` |
 //! | all, newest first | index `recent`: `shard`, `listed` = `<milliseconds>#<event id>` |
 //! | a user's, newest first | index `user`: `user_id`, `listed` |
+//! | a user's of a span that lie in no lane yet | the same index, filtered |
+
+mod relay;
 
 use domain::{Event, Timestamp, UserId, Who};
 use serde::{Deserialize, Serialize};
@@ -13,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::due::{SHARDS, shard_name, shard_of};
 use crate::newest::{Ask, Listing, listed};
 use crate::transaction::{Transaction, put};
+pub use relay::{Taken, UnsentEvent};
+
 use crate::{AuditEntry, AuditTable, StoreError, Table, audit, item};
 
 /// Events are kept this long.
@@ -27,6 +32,9 @@ pub struct EventRow {
     pub kind: String,
     /// Whom it concerns.
     pub user_id: String,
+    /// The connection that it is about, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<String>,
     /// When it was committed.
     pub created_at: Timestamp,
     /// The particulars, as JSON text.
@@ -34,6 +42,12 @@ pub struct EventRow {
     /// Present until it is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsent_shard: Option<String>,
+    /// When it was put into the lanes of the endpoints that want it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<Timestamp>,
+    /// When the event bus took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_at: Option<Timestamp>,
     /// For DynamoDB's own clean-up.
     pub ttl: i64,
 }
@@ -90,9 +104,16 @@ impl Events {
             event_id: event.id.to_string(),
             kind: event.kind.as_str().to_owned(),
             user_id: event.user_id.to_string(),
+            connection_id: event
+                .detail
+                .get("connection_id")
+                .and_then(|id| id.as_str())
+                .map(str::to_owned),
             created_at: event.at,
             detail: event.detail.to_string(),
             unsent_shard: Some(shard.clone()),
+            queued_at: None,
+            published_at: None,
             ttl: event.at.secs() + KEPT_SECONDS,
         };
         let row = Row {

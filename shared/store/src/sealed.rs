@@ -2,7 +2,7 @@
 //!
 //! | access | by |
 //! |---|---|
-//! | walk over all texts, in slices | scan of `connections`, `targets`, `revocations`, `flows` |
+//! | walk over all texts, in slices | scan of `connections`, `targets`, `revocations`, `flows`, `webhook_endpoints` |
 //! | replace one text | the item's key, under the text as it was read |
 //!
 //! Replacing touches nothing but the text: no version, no lease, no attempt id. What happens to the
@@ -34,7 +34,7 @@ struct Holding {
 }
 
 /// In the order of [`SealedTexts::new`].
-const HOLDINGS: [Holding; 4] = [
+const HOLDINGS: [Holding; 5] = [
     Holding {
         keys: &["user_id", "connection_id"],
         subject: "connection_id",
@@ -54,6 +54,11 @@ const HOLDINGS: [Holding; 4] = [
         keys: &["flow_id"],
         subject: "flow_id",
         paths: &[&["sealed_verifier"], &["grant", "sealed"]],
+    },
+    Holding {
+        keys: &["endpoint_id"],
+        subject: "endpoint_id",
+        paths: &[&["sealed"]],
     },
 ];
 
@@ -107,12 +112,14 @@ impl SealedTexts {
         targets: impl Into<String>,
         revocations: impl Into<String>,
         flows: impl Into<String>,
+        endpoints: impl Into<String>,
     ) -> Self {
         Self([
             Table::new(client.clone(), connections),
             Table::new(client.clone(), targets),
             Table::new(client.clone(), revocations),
             Table::new(client.clone(), flows),
+            Table::new(client.clone(), endpoints),
         ])
     }
 

@@ -58,6 +58,7 @@ pub struct Transport {
     pooled: Client,
     fresh: Client,
     public: Client,
+    public_pooled: Client,
     overrides: Arc<HostOverrides>,
     answer_cap: usize,
 }
@@ -92,6 +93,7 @@ impl Transport {
             // while the function was frozen, and one cannot tell whether the request went out.
             fresh: client(0)?,
             public: builder(0).dns_resolver(Arc::new(PublicOnly)).build()?,
+            public_pooled: builder(4).dns_resolver(Arc::new(PublicOnly)).build()?,
             overrides: Arc::new(overrides),
             answer_cap: limits.answer,
         })
@@ -108,6 +110,14 @@ impl Transport {
         match overridden {
             true => &self.fresh,
             false => &self.public,
+        }
+    }
+
+    /// The same for requests that may arrive twice: connections are used again.
+    pub(crate) fn public_pooled(&self) -> &Client {
+        match *self.overrides == HostOverrides::default() {
+            true => &self.public_pooled,
+            false => &self.pooled,
         }
     }
 

@@ -12,6 +12,7 @@ mod client;
 mod no_answer;
 mod overrides;
 mod public;
+mod push;
 mod upload;
 mod wire;
 
@@ -19,5 +20,6 @@ pub use client::{CannotStart, Limits, Transport};
 pub use no_answer::{NoAnswer, NoAnswerKind};
 pub use overrides::{HostOverrides, InvalidOverride, Refused};
 pub use public::{Fetch, Fetched, NotFetched, public_url};
+pub use push::{Push, Pushed};
 pub use upload::{BytesStream, SourceError};
 pub use wire::{BoxFuture, Wire};

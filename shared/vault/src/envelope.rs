@@ -38,6 +38,54 @@ pub struct Place<'a> {
     pub version: u64,
 }
 
+/// A place of the deployment's own, in an item of no platform.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnPlace<'a> {
+    /// As in [`Place`].
+    pub table: &'static str,
+    /// As in [`Place`].
+    pub keys: &'a [&'a str],
+    /// As in [`Place`].
+    pub field: &'static str,
+    /// As in [`Place`].
+    pub version: u64,
+}
+
+/// Either kind of place, as seals are bound to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound<'a> {
+    table: &'static str,
+    keys: &'a [&'a str],
+    /// No platform's name is empty.
+    platform: &'static str,
+    field: &'static str,
+    version: u64,
+}
+
+impl<'a> From<&Place<'a>> for Bound<'a> {
+    fn from(place: &Place<'a>) -> Self {
+        Self {
+            table: place.table,
+            keys: place.keys,
+            platform: place.platform.as_str(),
+            field: place.field,
+            version: place.version,
+        }
+    }
+}
+
+impl<'a> From<&OwnPlace<'a>> for Bound<'a> {
+    fn from(place: &OwnPlace<'a>) -> Self {
+        Self {
+            table: place.table,
+            keys: place.keys,
+            platform: "",
+            field: place.field,
+            version: place.version,
+        }
+    }
+}
+
 /// A sealed text, as it lies in a table or a queue.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -103,15 +151,15 @@ impl DataKey {
     }
 }
 
-pub(crate) fn seal(
+pub(crate) fn seal<'a>(
     header: &Header,
     key: &DataKey,
     nonce: [u8; NONCE],
-    place: &Place<'_>,
+    place: impl Into<Bound<'a>>,
     plaintext: &[u8],
 ) -> Result<Sealed, VaultError> {
     let mut bytes = header.bytes();
-    let aad = Aad::from(associated_data(&header.bound(), place));
+    let aad = Aad::from(associated_data(&header.bound(), &place.into()));
     // The buffer that briefly holds the plaintext is wiped if sealing fails, and is ciphertext if not.
     let mut text = Zeroizing::new(Vec::with_capacity(plaintext.len() + TAG));
     text.extend_from_slice(plaintext);
@@ -123,9 +171,9 @@ pub(crate) fn seal(
     Ok(Sealed(bytes))
 }
 
-pub(crate) fn open(
+pub(crate) fn open<'a>(
     key: &DataKey,
-    place: &Place<'_>,
+    place: impl Into<Bound<'a>>,
     sealed: &Sealed,
 ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
     let (header, head) = Header::read(&sealed.0)?;
@@ -134,7 +182,7 @@ pub(crate) fn open(
         .get(head..head + NONCE)
         .ok_or(VaultError::Malformed)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(malformed)?;
-    let aad = Aad::from(associated_data(&header.bound(), place));
+    let aad = Aad::from(associated_data(&header.bound(), &place.into()));
     let mut text = Zeroizing::new(sealed.0[head + NONCE..].to_vec());
     let length = key
         .aead()?
@@ -146,7 +194,7 @@ pub(crate) fn open(
 }
 
 /// Every part is length-prefixed and the number of keys is written: no two places encode alike.
-fn associated_data(header: &[u8], place: &Place<'_>) -> Vec<u8> {
+fn associated_data(header: &[u8], place: &Bound<'_>) -> Vec<u8> {
     let mut data = Vec::new();
     let mut part = |bytes: &[u8]| {
         data.extend((bytes.len() as u64).to_be_bytes());
@@ -159,7 +207,7 @@ fn associated_data(header: &[u8], place: &Place<'_>) -> Vec<u8> {
     for key in place.keys {
         part(key.as_bytes());
     }
-    part(place.platform.as_str().as_bytes());
+    part(place.platform.as_bytes());
     part(place.field.as_bytes());
     part(&place.version.to_be_bytes());
     data
@@ -347,6 +395,21 @@ mod tests {
         let mut longer = whole;
         longer.push(0);
         assert!(open(&key(), &PLACE, &Sealed::from_bytes(longer)).is_err());
+    }
+
+    #[test]
+    fn a_place_of_no_platform_is_no_place_of_a_platform() {
+        let own = OwnPlace {
+            table: PLACE.table,
+            keys: PLACE.keys,
+            field: PLACE.field,
+            version: PLACE.version,
+        };
+        assert_eq!(open(&key(), &own, &sealed()), Err(VaultError::DoesNotOpen));
+        let header = sealed().header().unwrap();
+        let text = seal(&header, &key(), [9; 12], &own, b"whsec").unwrap();
+        assert_eq!(&open(&key(), &own, &text).unwrap()[..], b"whsec");
+        assert_eq!(open(&key(), &PLACE, &text), Err(VaultError::DoesNotOpen));
     }
 
     #[test]

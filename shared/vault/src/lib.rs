@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
 
 use cache::KeyCache;
 use envelope::DataKey;
-pub use envelope::{Place, Sealed, VaultError};
+pub use envelope::{Bound, OwnPlace, Place, Sealed, VaultError};
 use header::{Header, Wrapped};
 pub use rewrap::Rewrapped;
 
@@ -128,10 +128,10 @@ impl Vault {
     }
 
     /// Seals `plaintext` for `place`. No network, no await.
-    pub fn seal(
+    pub fn seal<'a>(
         &self,
         key: &SealingKey,
-        place: &Place<'_>,
+        place: impl Into<Bound<'a>>,
         plaintext: &[u8],
     ) -> Result<Sealed, VaultError> {
         let mut nonce = [0u8; 12];
@@ -140,10 +140,10 @@ impl Vault {
     }
 
     /// Opens what was sealed for `place`. At most one KMS call, none where the key is cached.
-    pub async fn open(
+    pub async fn open<'a>(
         &self,
         subject: &str,
-        place: &Place<'_>,
+        place: impl Into<Bound<'a>>,
         sealed: &Sealed,
     ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let (key, _) = self.unwrap(subject, &sealed.header()?.wrapped).await?;

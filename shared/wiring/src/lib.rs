@@ -1,6 +1,8 @@
 //! Builds the rooms that functions need out of their environment, so that no two functions read the
 //! same variable in two ways. Holds no rules.
 
+mod bus;
+
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -16,14 +18,15 @@ use lambda::{
 };
 use ledger::{Ledger, Tables};
 use limits::Limiter;
+use outbox::{Bus, LaneQueue, Pace, Relay, Retries, Sender};
 use platforms::Apps;
 use posts::Files;
 use rewrap::Desk;
 use statistics::{Calendar, InsightsQueue, Settings};
 use store::stream::Source;
 use store::{
-    Accounts, AuditTable, Connections, Events, Flows, Jobs, Limits, Platforms, RecordTable,
-    Revocations,
+    Accounts, AuditTable, Connections, Endpoints, Events, Flows, Jobs, Lanes, Limits, Messages,
+    Platforms, RecordTable, Revocations,
 };
 use tokens::{Parts, Timing, Tokens};
 use transport::{HostOverrides, Transport, Wire};
@@ -240,6 +243,70 @@ impl Wiring {
         }
     }
 
+    /// What puts committed events into lanes and on the bus.
+    pub fn relay(&self, env: &Env) -> Relay {
+        let bus = env.optional(&var::EVENT_BUS_ARN);
+        Relay {
+            events: Events::new(self.dynamodb(), env.text(&var::TABLE_EVENTS)),
+            endpoints: self.endpoints(env),
+            lanes: self.lanes(env),
+            messages: self.messages(env),
+            queue: self.lane_queue(env),
+            bus: bus.map(|arn| Arc::new(bus::EventBus::new(&self.aws, &arn)) as Arc<dyn Bus>),
+            settle: settle(env),
+            meter: self.meter.clone(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        }
+    }
+
+    /// What sends lanes; absent where its times cannot be read.
+    pub fn sender(&self, env: &Env) -> Result<Option<Sender>, lambda::Error> {
+        let relay = self.relay(env);
+        let (vault, trail) = (self.vault(env), self.trail(env));
+        let push = Arc::new(self.transport(env)?);
+        Ok(pace(env).map(|pace| Sender::new(relay, vault, push, pace, trail)))
+    }
+
+    /// What makes up for lost messages and dead workers of events.
+    pub fn event_sweep(&self, env: &Env) -> outbox::Sweep {
+        outbox::Sweep {
+            relay: self.relay(env),
+            unsent_after: env.seconds(&var::EVENT_UNSENT_SECONDS),
+            late: env.seconds(&var::SWEEP_LATE_SECONDS),
+        }
+    }
+
+    /// The product's endpoints.
+    pub fn outbox_desk(&self, env: &Env) -> outbox::Desk {
+        outbox::Desk {
+            endpoints: self.endpoints(env),
+            lanes: self.lanes(env),
+            messages: self.messages(env),
+            queue: self.lane_queue(env),
+            vault: self.vault(env),
+            settle: settle(env),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        }
+    }
+
+    fn endpoints(&self, env: &Env) -> Endpoints {
+        Endpoints::new(self.dynamodb(), env.text(&var::TABLE_WEBHOOK_ENDPOINTS))
+    }
+
+    fn lanes(&self, env: &Env) -> Lanes {
+        Lanes::new(self.dynamodb(), env.text(&var::TABLE_EVENT_LANES))
+    }
+
+    fn messages(&self, env: &Env) -> Messages {
+        Messages::new(self.dynamodb(), env.text(&var::TABLE_EVENT_MESSAGES))
+    }
+
+    fn lane_queue(&self, env: &Env) -> LaneQueue {
+        LaneQueue::new(self.sqs(), env.text(&var::QUEUE_EVENTS))
+    }
+
     /// What the deployment chose of its statistics.
     pub fn statistics(&self, env: &Env) -> Option<Settings> {
         let calendar = env.parse(&var::STATISTICS_TIME_ZONE, Calendar::of);
@@ -325,6 +392,25 @@ impl KeepsCredentials for RotatedSecret {
             }
         })
     }
+}
+
+fn settle(env: &Env) -> Duration {
+    Duration::from_millis(env.number(&var::EVENT_SETTLE_MILLISECONDS))
+}
+
+/// The times of events on their way to endpoints.
+pub fn pace(env: &Env) -> Option<Pace> {
+    let retries = env.parse(&var::EVENT_RETRY_SECONDS, Retries::parse);
+    let (settle, give_up) = (settle(env), env.seconds(&var::EVENT_GIVE_UP_SECONDS));
+    let timeout = env.seconds(&var::EVENT_TIMEOUT_SECONDS);
+    let lease = env.seconds(&var::EVENT_LEASE_SECONDS);
+    Some(Pace {
+        settle,
+        retries: retries?,
+        give_up,
+        timeout,
+        lease,
+    })
 }
 
 /// The times of the token protocols. A lease outlives the request that it covers three times over, so

@@ -5,6 +5,7 @@
 //!
 //! Times are printed, never asserted: a machine at work is slow. Wrong counts fail the run.
 
+mod events;
 mod flows;
 mod kept;
 mod refresh;
@@ -42,12 +43,15 @@ pub async fn run(root: &Path, commit: bool) -> Result<()> {
     let binaries = binaries(&home, &release)?;
     let cloud = Cloud::start(root).await?;
     let mut report = Report::new(Shelf::new(root))?;
-    let dev = up(&cloud, binaries.clone()).await?;
+    let receiver = events::Receiver::start().await?;
+    let dev = up(&cloud, binaries.clone(), receiver.url()).await?;
     let spec = &dev.stack.plan().functions["webhook"];
     timing::measure(&binaries, cloud.home(), spec, &mut report).await?;
     zips::measure(root, &release, &MEASURED, &mut report)?;
     flows::measure(&dev, &mut report).await?;
+    events::through_host(&dev, &receiver, &mut report).await?;
     dev.stop().await;
+    events::in_process(root, &mut report).await?;
     simulate::measure(&mut report)?;
     report.end(commit)
 }
@@ -89,9 +93,11 @@ fn binaries(home: &Path, release: &Path) -> Result<PathBuf> {
 }
 
 /// The whole product with the stand-in platform, without the clock's schedules in the figures.
-async fn up(cloud: &std::sync::Arc<Cloud>, binaries: PathBuf) -> Result<Dev> {
+async fn up(cloud: &std::sync::Arc<Cloud>, binaries: PathBuf, hooks: &str) -> Result<Dev> {
     let door = Door::bind(0).await?;
-    let (platforms, sandbox) = Platforms::sandbox(&door.url()).await?;
+    let (mut platforms, sandbox) = Platforms::sandbox(&door.url()).await?;
+    let known = &mut platforms.host_overrides;
+    known.insert(events::HOST.to_owned(), hooks.to_owned());
     let mut options = StackOptions::new(STACK).env("HOST_OVERRIDES", &platforms.overrides());
     options.binaries = binaries;
     let stack = Stack::start_behind(cloud, door, options).await?;

@@ -116,6 +116,7 @@ impl Poller {
             action: action.to_owned(),
             needs: vec![(action.to_owned(), arn.to_owned())],
             encryption_context: std::collections::BTreeMap::new(),
+            keys: std::collections::BTreeMap::new(),
             status: 200,
             started: std::time::Instant::now(),
             elapsed: std::time::Duration::ZERO,

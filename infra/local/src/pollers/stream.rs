@@ -84,12 +84,19 @@ async fn follow(poller: Poller, shard: String, from_start: bool) {
             iterator = Some(at);
             continue;
         };
-        let records = answer["Records"].as_array().cloned().unwrap_or_default();
-        if records.is_empty() {
+        let mut records = answer["Records"].as_array().cloned().unwrap_or_default();
+        let idle = records.is_empty();
+        let changes = &poller.source.changes;
+        records.retain(|record| {
+            changes.is_empty() || changes.iter().any(|name| record["eventName"] == **name)
+        });
+        if idle {
             tokio::time::sleep(PAUSE).await;
         } else {
             poller.record("dynamodb:GetRecords");
-            deliver(&poller, &shard, records).await;
+            if !records.is_empty() {
+                deliver(&poller, &shard, records).await;
+            }
         }
         iterator = answer["NextShardIterator"].as_str().map(str::to_owned);
     }

@@ -1,14 +1,16 @@
 //! The one AWS endpoint that functions are given.
 //!
 //! It knows the caller by its access key and its process by its session token, records every
-//! call for the IAM check, plays scripted faults, answers for KMS and sends the rest on.
+//! call for the IAM check, plays scripted faults, answers for KMS and EventBridge and sends the rest on.
 
+mod buses;
 mod callers;
 mod cors;
 mod faults;
 mod forward;
 mod identify;
 mod invoke;
+mod mails;
 mod record;
 mod sigv4;
 
@@ -28,9 +30,10 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
-use crate::{host::Host, kms::Kms};
+use crate::{host::Host, kms::Kms, mailbox::Mailbox};
 use forward::Upstream;
 
+pub use buses::{BusEvent, Buses};
 pub use callers::{Callers, KillSwitch, SECRET_KEY};
 pub use faults::{Fault, Faults, Rule, Scripted};
 pub(crate) use identify::decode;
@@ -62,6 +65,8 @@ struct Shared {
     sent: Sent,
     cors: cors::BucketCors,
     functions: OnceLock<Host>,
+    buses: Buses,
+    mailbox: Mailbox,
 }
 
 impl Proxy {
@@ -78,6 +83,8 @@ impl Proxy {
             sent: Sent::default(),
             cors: cors::BucketCors::default(),
             functions: OnceLock::new(),
+            buses: Buses::default(),
+            mailbox: Mailbox::default(),
         });
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self {
@@ -110,6 +117,16 @@ impl Proxy {
     /// Answers Lambda's Invoke by these functions.
     pub fn serve_functions(&self, host: &Host) {
         drop(self.shared.functions.set(host.clone()));
+    }
+
+    /// What was put on event buses.
+    pub fn buses(&self) -> &Buses {
+        &self.shared.buses
+    }
+
+    /// The stand-in for SES.
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.shared.mailbox
     }
 
     /// Rings when a function sent to the queue with this ARN.
@@ -166,6 +183,9 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     if parts.method == http::Method::OPTIONS {
         return Ok(shared.cors.preflight(&parts));
     }
+    if mails::is_control(&parts) {
+        return Ok(mails::control(&shared.mailbox, &parts, body).await);
+    }
     let Some(credential) = Credential::read(&parts) else {
         return Ok(refuse("s3", 403, "AccessDenied", "Access Denied"));
     };
@@ -191,6 +211,8 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     };
     let request = if credential.service == "lambda" {
         identify::lambda(&parts)
+    } else if credential.service == "ses" {
+        identify::ses(&parts, &body)
     } else {
         identify::json(&credential.service, &target(&parts), &body, &shared.kms)
     };
@@ -251,6 +273,7 @@ impl Shared {
             action: request.action,
             needs: request.needs,
             encryption_context: request.encryption_context,
+            keys: request.keys,
             status: outcome
                 .as_ref()
                 .map_or(0, |answer| answer.status().as_u16()),
@@ -312,6 +335,14 @@ impl Shared {
                     Ok(value) => respond("kms", 200, value.to_string()),
                     Err(error) => respond("kms", 400, error.body().to_string()),
                 }
+            }
+            Payload::Whole(body) if service == "events" => {
+                let (status, answer) = self.buses.answer(&target(&parts), &body);
+                respond("events", status, answer.to_string())
+            }
+            Payload::Whole(body) if service == "ses" => {
+                let (status, body) = self.mailbox.send(&body).await;
+                respond("ses", status, body)
             }
             Payload::Whole(body) if service == "lambda" => {
                 invoke::answer(self.functions.get(), &parts, body).await

@@ -37,6 +37,8 @@ pub struct EventSource {
     pub concurrency: usize,
     /// Streams: begin with what is there already, not with what comes.
     pub from_start: bool,
+    /// Streams: the names of the changes that are of interest; empty: all.
+    pub changes: Vec<String>,
     /// Streams: tries before a batch is given up (`None`: for ever).
     pub tries: Option<u32>,
     /// Streams: a batch at which the function fails is halved.
@@ -113,6 +115,8 @@ pub(super) fn sources(
             concurrency: number(&p["ScalingConfig"]["MaximumConcurrency"])
                 .map_or(DEFAULT_CONCURRENCY, |n| n.max(1) as usize)
                 .min(function.concurrency.unwrap_or(usize::MAX).max(1)),
+            changes: changes(&p["FilterCriteria"])
+                .with_context(|| format!("filters of {logical}"))?,
             from_start: p["StartingPosition"] != "LATEST",
             tries,
             bisect: matches!(&p["BisectBatchOnFunctionError"], Value::Bool(true))
@@ -127,6 +131,21 @@ pub(super) fn sources(
         });
     }
     Ok(sources)
+}
+
+/// The one kind of filter that is served: `{"eventName":["INSERT"]}`.
+fn changes(criteria: &Value) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for filter in criteria["Filters"].as_array().into_iter().flatten() {
+        let pattern = filter["Pattern"].as_str().unwrap_or_default();
+        let pattern: Value = serde_json::from_str(pattern).context("a pattern is no JSON")?;
+        let known = pattern.as_object().is_some_and(|all| all.len() == 1);
+        match serde_json::from_value::<Vec<String>>(pattern["eventName"].clone()) {
+            Ok(wanted) if known => names.extend(wanted),
+            _ => bail!("{pattern} is not served locally"),
+        }
+    }
+    Ok(names)
 }
 
 pub(super) fn schedules(

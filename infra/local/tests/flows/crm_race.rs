@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use crm::tables;
 use domain::{
-    AnalyticsEvent, AnalyticsKind, Comment, ConnectionId, Entropy, Fact, Fan, FixedClock, Kept, MediaItem,
-    Message, Money, Platform, Record, RecordKind, SeededEntropy, Telling, Timestamp, UserId,
+    AnalyticsEvent, AnalyticsKind, Comment, ConnectionId, Entropy, Fact, Fan, FixedClock, Kept,
+    MediaItem, Message, Money, Platform, Record, RecordKind, SeededEntropy, Telling, Timestamp,
+    UserId,
 };
 use ledger::{Ledger, Of, Outcome, Tables, Through};
 use local::crm::until_equal;
@@ -127,7 +128,7 @@ async fn any_order_of_all_sources_comes_to_the_same_in_both() {
     let user: UserId = USER.parse().unwrap();
     let connection: ConnectionId = text(&item, "connection_id").parse().unwrap();
     let of = Of {
-        platform: Platform::TikTok,
+        app: Platform::TikTok.into(),
         account_id: &account,
     };
 
@@ -151,20 +152,24 @@ async fn any_order_of_all_sources_comes_to_the_same_in_both() {
         });
         told.push(shuffled(known.collect::<Vec<Fact>>(), &dice));
     }
-    let work = told.iter().zip(AT_ONCE).enumerate().map(|(source, (facts, at_once))| {
-        let ledger = ledger(&world, seed * 10 + source as u64);
-        let (user, connection) = (&user, &connection);
-        async move {
-            let through = match source {
-                0 => Through::Account,
-                _ => Through::Connection(user, connection),
-            };
-            for facts in facts.chunks(at_once) {
-                let kept = ledger.keep(of, through, facts, Telling::Nothing).await;
-                assert!(matches!(kept.unwrap(), Outcome::Kept(_)));
+    let work = told
+        .iter()
+        .zip(AT_ONCE)
+        .enumerate()
+        .map(|(source, (facts, at_once))| {
+            let ledger = ledger(&world, seed * 10 + source as u64);
+            let (user, connection) = (&user, &connection);
+            async move {
+                let through = match source {
+                    0 => Through::Account,
+                    _ => Through::Connection(user, connection),
+                };
+                for facts in facts.chunks(at_once) {
+                    let kept = ledger.keep(of, through, facts, Telling::Nothing).await;
+                    assert!(matches!(kept.unwrap(), Outcome::Kept(_)));
+                }
             }
-        }
-    });
+        });
     let killing = async {
         for share in 1..=3 {
             eventually("some rows", SOON * 5, || async {
@@ -182,9 +187,8 @@ async fn any_order_of_all_sources_comes_to_the_same_in_both() {
     let key = format!("tiktok#{account}");
     for kind in RecordKind::ALL {
         let of_kind = expected.iter().filter(|((of, _), _)| *of == kind);
-        let of_kind: BTreeMap<&str, &Kept> = of_kind
-            .map(|((_, id), kept)| (id.as_str(), kept))
-            .collect();
+        let of_kind: BTreeMap<&str, &Kept> =
+            of_kind.map(|((_, id), kept)| (id.as_str(), kept)).collect();
         let ids: Vec<&str> = of_kind.keys().copied().collect();
         let table = ledger.tables.of(kind).unwrap();
         let rows = table.read(&key, &ids).await.unwrap();

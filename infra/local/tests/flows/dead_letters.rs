@@ -116,6 +116,7 @@ pub(crate) async fn touch_everything(world: &World, user: &str, connection: &str
         ("webhook", replay),
         ("rescue", rescue),
         ("insights", sync),
+        ("events", json!({ "lane": format!("ep_{none}#test") })),
         ("rewrap", slice),
         ("schedule", json!({})),
     ] {

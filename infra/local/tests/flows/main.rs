@@ -18,9 +18,15 @@ mod dead_letters;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod links;
+#[cfg(test)]
+mod mail_ends;
+#[cfg(test)]
+mod mails;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
@@ -29,6 +35,8 @@ mod policies;
 mod posting;
 #[cfg(test)]
 mod publish;
+#[cfg(test)]
+mod receiver;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
@@ -40,11 +48,18 @@ mod rewrap;
 #[cfg(test)]
 mod sealed;
 #[cfg(test)]
+mod side_by_side;
+#[cfg(test)]
 mod statistics;
 #[cfg(test)]
 mod sweep;
 #[cfg(test)]
 mod sync_faults;
+#[cfg(test)]
+#[cfg(test)]
+mod users;
+#[cfg(test)]
+mod verification;
 #[cfg(test)]
 mod webhook;
 #[cfg(test)]

@@ -16,11 +16,13 @@ use serde_json::{Value, json};
 use vault::Place;
 
 use crate::files::FileHost;
+use crate::receiver::Receiver;
 use crate::sealed::{text_of_stack, vault};
 use crate::statistics::now_millis;
 use crate::world::{CLIENT_KEY, Item, SOON, USER, World, number, text};
 
 mod refreshing;
+mod telling;
 
 /// Lambda itself makes these calls for a function: its log, its event sources.
 const BY_LAMBDA: &[&str] = &[
@@ -28,37 +30,61 @@ const BY_LAMBDA: &[&str] = &[
     "sqs:ReceiveMessage",
     "sqs:DeleteMessage",
     "sqs:GetQueueAttributes",
+    // Of the events' stream: finding it, and telling of batches that were given up.
+    "dynamodb:ListStreams",
+    "sqs:SendMessage RelayDeadLetters",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_is_allowed_is_needed() {
     let host = FileHost::start().await;
     host.serve("/page", b"<html>no film</html>");
-    let world = World::beside(&[("files.product.example", host.url())], |options| {
-        options.parameter("StatisticsOff", "")
+    let receiver = Receiver::start().await;
+    let hosts = [
+        ("files.product.example", host.url()),
+        (crate::receiver::HOST, receiver.url()),
+    ];
+    let projection = crate::crm::Projection::new(&*crate::world::cloud().await).await;
+    let world = World::beside(&hosts, |options| {
+        let options = projection
+            .of(options)
+            .parameter("StatisticsOff", "")
+            .parameter("MailFromAddress", crate::mails::FROM);
+        crate::events::quick(options, "1,600")
     })
     .await;
     posting(&world).await;
     fetching(&world).await;
     syncing(&world).await;
     records(&world).await;
+    crate::mails::touch_everything(&world).await;
     webhooks(&world).await;
     refreshing::refreshing(&world).await;
     operating(&world).await;
     ending(&world).await;
+    telling::telling(&world, &receiver).await;
     rekeying(&world).await;
+    crate::crm::touch_everything(&world, &projection).await;
     let unused: BTreeMap<String, Vec<String>> = world
         .stack
         .unused()
         .into_iter()
         .map(|(function, mut all)| {
-            all.retain(|one| !BY_LAMBDA.iter().any(|known| one.starts_with(known)));
+            all.retain(|one| !by_lambda(one));
             (function, all)
         })
         .filter(|(_, all)| !all.is_empty())
         .collect();
     assert!(unused.is_empty(), "allowed and never used: {unused:#?}");
     world.end().await;
+}
+
+/// Whether Lambda makes this call: by its beginning, and by a part of its resource where one is named.
+fn by_lambda(one: &str) -> bool {
+    BY_LAMBDA.iter().any(|known| match known.split_once(' ') {
+        Some((action, resource)) => one.starts_with(action) && one.contains(resource),
+        None => one.starts_with(known),
+    })
 }
 
 // ---- media, posts, and a target of every fate
@@ -377,6 +403,7 @@ async fn rekeying(world: &World) {
         ("targets", &["post_id", "target_id", "connection_id"]),
         ("revocations", &["revocation_id"]),
         ("flows", &["flow_id"]),
+        ("webhookEndpoints", &["endpoint_id"]),
     ] {
         let text = if noun == "flows" {
             "sealed_verifier"

@@ -269,6 +269,7 @@ fn worker(world: &World, vault: Vault, kms_key: &str) -> Worker {
             table("targets"),
             table("revocations"),
             table("flows"),
+            table("webhookEndpoints"),
         ),
         vault,
     }

@@ -105,13 +105,15 @@ fn metrics_of(alarm: &Value) -> Vec<Named> {
     }
 }
 
-/// The widgets of all dashboards, with their references left as they are written.
+/// The widgets of the dashboards (what may not be there has one of its own), with their references
+/// left as they are written.
 fn dashboard(template: &Template) -> Value {
+    let boards = of_type(template, "AWS::CloudWatch::Dashboard");
     let mut widgets = Vec::new();
-    for board in of_type(template, "AWS::CloudWatch::Dashboard").values() {
+    for board in boards.values() {
         let body = board["DashboardBody"]["Fn::Sub"].as_str().unwrap();
         let body: Value = serde_json::from_str(body).unwrap();
-        widgets.extend(body["widgets"].as_array().unwrap().iter().cloned());
+        widgets.extend(body["widgets"].as_array().unwrap().clone());
     }
     serde_json::json!({ "widgets": widgets })
 }

@@ -28,7 +28,11 @@ mod limits;
 #[cfg(test)]
 mod lost_answers;
 #[cfg(test)]
+mod mails;
+#[cfg(test)]
 mod media;
+#[cfg(test)]
+mod outbox;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
@@ -43,3 +47,5 @@ mod statistics;
 mod sync_logs;
 #[cfg(test)]
 mod targets;
+#[cfg(test)]
+mod users;

@@ -41,7 +41,7 @@ fn ledger(desk: &Desk, seed: u64) -> Ledger {
 
 fn of(desk: &Desk) -> Of<'_> {
     Of {
-        platform: desk.account.platform,
+        app: desk.account.app(),
         account_id: &desk.account.id,
     }
 }

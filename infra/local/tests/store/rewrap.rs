@@ -19,6 +19,7 @@ fn texts(desk: &Desk) -> SealedTexts {
         table("targets"),
         table("revocations"),
         table("flows"),
+        table("webhookEndpoints"),
     )
 }
 

@@ -60,10 +60,12 @@ impl Database {
         let (partition, on_range) = wanted.of_keys(hash, range)?;
         table.key_text(hash, &partition)?;
         let rows: Vec<((String, Place), Item)> = match index {
-            Some(index) => table.view(index).into_iter().collect(),
+            Some(index) => table.view(index, &partition).into_iter().collect(),
             None => {
-                let items = table.items.iter();
+                let own = table.key_text(hash, &partition)?;
+                let items = table.items.range((own.clone(), String::new())..);
                 items
+                    .take_while(|(place, _)| place.0 == own)
                     .map(|(place, item)| ((place.1.clone(), place.clone()), item.clone()))
                     .collect()
             }

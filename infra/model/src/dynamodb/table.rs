@@ -149,8 +149,12 @@ impl Table {
         self.coming.push_back((at, place, item));
     }
 
-    /// The items as an index shows them now: those that have its keys, projected.
-    pub(super) fn view(&mut self, index: &Index) -> BTreeMap<(String, Place), Item> {
+    /// The items of one partition as an index shows them now: those that have its keys, projected.
+    pub(super) fn view(
+        &mut self,
+        index: &Index,
+        partition: &Value,
+    ) -> BTreeMap<(String, Place), Item> {
         let now = Instant::now();
         while self.coming.front().is_some_and(|(at, ..)| *at <= now) {
             if let Some((_, place, item)) = self.coming.pop_front() {
@@ -164,7 +168,10 @@ impl Table {
         let keys: Vec<&String> = keys.collect();
         let mut view = BTreeMap::new();
         for (place, item) in &self.indexed {
-            if !keys.iter().all(|name| item.contains_key(*name)) {
+            let here = item
+                .get(&index.hash)
+                .is_some_and(|found| value::same(found, partition));
+            if !here || !keys.iter().all(|name| item.contains_key(*name)) {
                 continue;
             }
             let range = index

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Clock, Entropy, RecordKind};
+use event_relay::EventRelay;
+use event_sender::EventSender;
 use lambda::sqs::{Message, Options};
 use lambda::{Env, Timeouts};
 use model::VirtualClock;
+use outbox::{Relay, Sender};
 use platforms::Apps;
 use posts::{Chooser, Composer, Fetcher, PublishQueue, Runner, RunnerSettings, Sweep};
 use publish_worker::PublishWorker;
@@ -24,6 +27,7 @@ use wiring::Wiring;
 
 use crate::gate::Gate;
 use crate::platform::{Line, Platform};
+use crate::product::{Post, Product};
 
 /// A process that can be any of the functions.
 pub(crate) struct Instance {
@@ -34,6 +38,9 @@ pub(crate) struct Instance {
     pub(crate) webhook_worker: WebhookWorker,
     pub(crate) token_refresh: TokenRefresh,
     pub(crate) sweeper: Sweeper,
+    pub(crate) relay: EventRelay,
+    pub(crate) sender: EventSender,
+    pub(crate) desk: outbox::Desk,
     pub(crate) api: connections::Api,
     pub(crate) composer: Composer,
     pub(crate) flows: Flows,
@@ -53,6 +60,7 @@ pub(crate) struct Hook {
 pub(crate) struct Parts<'a> {
     pub(crate) aws: &'a model::Aws,
     pub(crate) platform: &'a Arc<Platform>,
+    pub(crate) product: &'a Arc<Product>,
     pub(crate) env: &'a Env,
     pub(crate) region: &'a str,
     pub(crate) gate: Arc<Gate>,
@@ -66,6 +74,7 @@ impl Instance {
         let Parts {
             aws,
             platform,
+            product,
             env,
             region,
             gate,
@@ -84,6 +93,13 @@ impl Instance {
         let db = || wiring.dynamodb();
         let (sqs, s3) = (wiring.sqs(), wiring.s3());
         let tokens = wiring.tokens(env).unwrap();
+        let relay = Relay {
+            bus: Some(Arc::new(Post {
+                product: product.clone(),
+                gate: gate.clone(),
+            })),
+            ..wiring.relay(env)
+        };
         let queue = PublishQueue::new(sqs.clone(), env.text(&var::QUEUE_PUBLISH));
         let files = wiring.files(env);
         let limiter = wiring.limiter(env);
@@ -155,8 +171,28 @@ impl Instance {
                     clock: time.clone(),
                     entropy: entropy.clone(),
                 },
+                events: outbox::Sweep {
+                    relay: relay.clone(),
+                    ..wiring.event_sweep(env)
+                },
                 tokens: tokens.clone(),
             },
+            relay: EventRelay {
+                relay: relay.clone(),
+            },
+            sender: EventSender {
+                sender: Sender::new(
+                    relay,
+                    wiring.vault(env),
+                    Arc::new(Post {
+                        product: product.clone(),
+                        gate: gate.clone(),
+                    }),
+                    wiring::pace(env).unwrap(),
+                    wiring.trail(env),
+                ),
+            },
+            desk: wiring.outbox_desk(env),
             composer: Composer {
                 posts: Posts::new(db(), table(&var::TABLE_POSTS)),
                 targets,
@@ -217,6 +253,7 @@ impl Instance {
                 "refresh" | "rescue" => self.refresh.handle(apps, &message).await,
                 "publish" => self.publish.handle(apps, &message).await,
                 "webhook" => self.webhook_worker.handle(&message).await,
+                "events" => self.sender.handle(&message).await,
                 other => panic!("no queue {other}"),
             }
         };

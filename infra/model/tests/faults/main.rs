@@ -11,6 +11,10 @@ mod check;
 #[cfg(test)]
 mod dice;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
+mod fetch;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod instance;
@@ -19,11 +23,17 @@ mod orders;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod platform;
+#[cfg(test)]
+mod product;
 #[cfg(test)]
 mod publish;
 #[cfg(test)]
 mod refresh;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod script;
 #[cfg(test)]

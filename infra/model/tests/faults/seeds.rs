@@ -5,8 +5,8 @@
 //! `FAULT_SEEDS` says how many seeds are run (300 without it), `FAULT_SEED` runs one again and prints
 //! every call of it.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use domain::ConnectionId;
@@ -25,6 +25,11 @@ const STORM: Duration = Duration::from_secs(45 * 60);
 /// How long everything may take to come to rest: the longest are the platform's pauses after starts
 /// without a clear word, and a message that comes again after 12 minutes.
 const CALM: Duration = Duration::from_secs(8_400);
+
+/// The schemas of events, by type.
+static SCHEMAS: LazyLock<BTreeMap<String, serde_json::Value>> = LazyLock::new(crate::schema::all);
+/// The types of all events of all worlds.
+static KINDS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 const PEOPLE: [(&str, &str); 4] = [
     ("u1", "mara"),
@@ -73,8 +78,15 @@ fn run(seed: u64) -> (Vec<String>, Vec<String>, Figures) {
             let story = story.lock().unwrap();
             (story.wishes.clone(), story.gone.clone())
         };
-        let (rest, findings) = check::all(&world, &wishes, &gone).await;
+        let (rest, mut findings) = check::all(&world, &wishes, &gone).await;
         let figures = Figures::of(&world, &rest);
+        for row in world.items_as_read::<store::EventRow>("events") {
+            let body = outbox::body(&row.unwrap());
+            findings.0.extend(crate::schema::wrong(&SCHEMAS, &body));
+            let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let kind = told["type"].as_str().unwrap().to_owned();
+            KINDS.lock().unwrap().insert(kind);
+        }
         let key = world.aws.key_id().to_owned();
         let mut trace: Vec<String> = world.trace().iter().map(ToString::to_string).collect();
         // The one name that no seed decides.
@@ -197,6 +209,7 @@ fn every_seed_comes_to_rest_as_promised() {
         ))
     });
     println!("{:?}", all.lock().unwrap());
+    println!("events: {:?}", KINDS.lock().unwrap());
     tally.end("seeded worlds");
 }
 

@@ -11,6 +11,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use domain::{Clock, Entropy, Secret, SeededEntropy, Timestamp};
 use lambda::Env;
 use lambda::schedule::Tick;
+use lambda::table_stream::Inserted;
 use model::{Aws, Queue, QueueSettings, Template, VirtualClock, pass, pass_until};
 use platforms::Apps;
 use sandbox::{Carrier, Webhook};
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use crate::gate::{Calm, Director, Gate, Met, Run};
 use crate::instance::{Instance, Parts, message};
 use crate::platform::{CHUNK, CLIENT_KEY, CLIENT_SECRET, Platform};
+use crate::product::Product;
 
 /// When all worlds begin.
 const EPOCH: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -63,6 +65,7 @@ pub(crate) struct Notes {
 pub(crate) struct World {
     pub(crate) aws: Aws,
     pub(crate) platform: Arc<Platform>,
+    pub(crate) product: Arc<Product>,
     pub(crate) truth: Arc<VirtualClock>,
     pub(crate) notes: Mutex<Notes>,
     pub(crate) queues: BTreeMap<&'static str, Queue>,
@@ -101,6 +104,7 @@ impl World {
             queue("rescue", "RescueVisibility", "RescueMaxReceives"),
             queue("publish", "PublishVisibility", "PublishMaxReceives"),
             queue("webhook", "WebhookVisibility", "WebhookMaxReceives"),
+            queue("events", "EventsVisibility", "EventsMaxReceives"),
         ]);
         let (carry, mut carried) = mpsc::unbounded_channel::<(Webhook, oneshot::Sender<_>)>();
         let carrier = Carrier::new(move |webhook| {
@@ -114,6 +118,7 @@ impl World {
         let world = Arc::new({
             Self {
                 platform: Platform::start(truth.clone(), accounts, carrier),
+                product: Product::new(truth.clone()),
                 env: environment(&aws, &queues),
                 apps: Apps::parse(&apps()).unwrap(),
                 region: format!("us-{name}-1"),
@@ -246,6 +251,7 @@ impl World {
         Instance::new(Parts {
             aws: &self.aws,
             platform: &self.platform,
+            product: &self.product,
             env: &self.env,
             region: &self.region,
             gate: Arc::new(gate),
@@ -254,11 +260,44 @@ impl World {
         })
     }
 
+    /// The relay works on a batch of the events' stream; whether all of it is sent.
+    pub(crate) async fn relay(&self, ids: Vec<String>) -> bool {
+        let items: Vec<Inserted> = ids
+            .into_iter()
+            .map(|id| Inserted {
+                sequence: id.clone(),
+                keys: BTreeMap::from([("event_id".to_owned(), id)]),
+            })
+            .collect();
+        let time = Duration::from_secs(TEMPLATE.number("EventRelayTimeout").unwrap());
+        let (_, done) = self
+            .run("event-relay", "EventRelayTimeout", move |instance, _| {
+                Box::pin(async move {
+                    let deadline = instance.clock.now() + time;
+                    instance.relay.handle(&items, deadline).await
+                })
+            })
+            .await;
+        matches!(done, Some(Ok(None)))
+    }
+
+    /// A way to AWS that nothing befalls, for what the world itself does.
+    pub(crate) fn quiet(&self) -> lambda::Aws {
+        let http = self.aws.http_client(Arc::new(model::NoFaults));
+        lambda::Aws::over(http, &self.region, lambda::Timeouts::default())
+    }
+
+    /// The name of a table.
+    pub(crate) fn table(&self, noun: &str) -> &'static str {
+        TEMPLATE.table(noun).unwrap()
+    }
+
     /// Works on one message that was received from a queue.
     pub(crate) async fn work(&self, queue: &Queue, received: model::Message) {
         let (function, timeout) = match queue.name() {
             "publish" => ("publish-worker", "PublishTimeout"),
             "webhook" => ("webhook-worker", "WebhookWorkerTimeout"),
+            "events" => ("event-sender", "EventSenderTimeout"),
             _ => ("refresh-worker", "RefreshTimeout"),
         };
         let sent_at = self.truth.at(received.sent);
@@ -320,9 +359,22 @@ impl World {
     /// nothing, and costs.
     fn anything_due(&self) -> bool {
         let soon = self.truth.truth().plus_secs(5).millis();
-        let nouns = ["connections", "targets", "flows", "revocations"];
+        let nouns = [
+            "connections",
+            "targets",
+            "flows",
+            "revocations",
+            "EventLanes",
+        ];
         let mut items = nouns.iter().flat_map(|noun| self.items(noun));
+        let unsent = |item: &Value| {
+            let old = item["created_at"]
+                .as_i64()
+                .is_some_and(|at| at + 300_000 <= soon);
+            old && item.get("unsent_shard").is_some()
+        };
         items.any(|item| item["due_at"].as_i64().is_some_and(|due| due <= soon))
+            || self.items("events").iter().any(unsent)
     }
 
     /// Lets the world run for a while: queues are polled, schedules tick.
@@ -442,6 +494,11 @@ fn environment(aws: &Aws, queues: &BTreeMap<&'static str, Queue>) -> Env {
         ("ORPHAN_SECONDS", "OrphanSeconds"),
         ("HTTP_TIMEOUT_SECONDS", "HttpTimeoutSeconds"),
         ("SWEEP_LATE_SECONDS", "SweepLateSeconds"),
+        ("EVENT_SETTLE_MILLISECONDS", "EventSettleMilliseconds"),
+        ("EVENT_GIVE_UP_SECONDS", "EventGiveUpSeconds"),
+        ("EVENT_TIMEOUT_SECONDS", "EventTimeoutSeconds"),
+        ("EVENT_LEASE_SECONDS", "EventLeaseSeconds"),
+        ("EVENT_UNSENT_SECONDS", "EventUnsentSeconds"),
     ] {
         let number = TEMPLATE.number(parameter).unwrap();
         values.push((variable.to_owned(), number.to_string()));

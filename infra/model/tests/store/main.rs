@@ -32,8 +32,14 @@ mod limits;
 #[path = "../../../local/tests/store/lost_answers.rs"]
 mod lost_answers;
 #[cfg(test)]
+#[path = "../../../local/tests/store/mails.rs"]
+mod mails;
+#[cfg(test)]
 #[path = "../../../local/tests/store/media.rs"]
 mod media;
+#[cfg(test)]
+#[path = "../../../local/tests/store/outbox.rs"]
+mod outbox;
 #[cfg(test)]
 #[path = "../../../local/tests/store/records.rs"]
 mod records;
@@ -52,3 +58,6 @@ mod sync_logs;
 #[cfg(test)]
 #[path = "../../../local/tests/store/targets.rs"]
 mod targets;
+#[cfg(test)]
+#[path = "../../../local/tests/store/users.rs"]
+mod users;

@@ -18,9 +18,10 @@ pub(super) fn record_row(record: &RecordRow) -> Row {
         RecordKind::AnalyticsEvent => (&tables::ANALYTICS_EVENTS, analytics_event(&kept.read())),
     };
     let mut values = fields;
-    let account = record.account.split_once('#').map(|(_, id)| id);
-    values["platform"] = record.platform.as_str().into();
-    values["account_id"] = account.into();
+    let account = record.account.split_once('#');
+    let (app, account_id) = account.unwrap_or((record.platform.as_str(), &record.account));
+    values["platform"] = app.into();
+    values["account_id"] = account_id.into();
     values[table.key_columns().last().unwrap_or_default()] = kept.id.as_str().into();
     values["state"] = kept.state().into();
     values["at"] = instant(kept.listed_at());

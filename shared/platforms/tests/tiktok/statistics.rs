@@ -18,6 +18,7 @@ const VIDEO: &str = "id,create_time,title,video_description,duration,share_url,v
 fn start(scopes: &[&str], media: Option<&[String]>) -> Box<dyn StatisticsReading> {
     let account = Account {
         platform: Platform::TikTok,
+        environment: Default::default(),
         id: "-000InventedOpenId".into(),
         display_name: "Mara".into(),
         username: None,
