@@ -41,8 +41,10 @@ async fn everything_that_is_allowed_is_needed() {
         ("files.product.example", host.url()),
         (crate::receiver::HOST, receiver.url()),
     ];
+    let projection = crate::crm::Projection::new(&*crate::world::cloud().await).await;
     let world = World::beside(&hosts, |options| {
-        let options = options
+        let options = projection
+            .of(options)
             .parameter("StatisticsOff", "")
             .parameter("MailFromAddress", crate::mails::FROM);
         crate::events::quick(options, "1,600")
@@ -59,6 +61,7 @@ async fn everything_that_is_allowed_is_needed() {
     ending(&world).await;
     telling::telling(&world, &receiver).await;
     rekeying::rekeying(&world).await;
+    crate::crm::touch_everything(&world, &projection).await;
     let unused: BTreeMap<String, Vec<String>> = world
         .stack
         .unused()
