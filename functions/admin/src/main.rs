@@ -47,6 +47,8 @@ fn main() -> ExitCode {
                     .optional(&var::QUEUE_CRM_BACKFILL_DEAD)
                     .unwrap_or_default(),
                 crm_sync_dead: env.optional(&var::QUEUE_CRM_SYNC_DEAD).unwrap_or_default(),
+                data_requests: env.text(&var::QUEUE_DATA_REQUESTS),
+                data_requests_dead: env.text(&var::QUEUE_DATA_REQUESTS_DEAD),
                 schedule_dead: env.text(&var::QUEUE_SCHEDULE_DEAD),
             },
             invoker: Invoker::new(&wiring.aws, ANSWER),

@@ -44,6 +44,10 @@ pub struct Queues {
     pub crm_backfill_dead: String,
     /// Changes that could not become rows of PostgreSQL: they come from streams.
     pub crm_sync_dead: String,
+    /// Slices of erasures and exports of users.
+    pub data_requests: String,
+    /// Their dead letters.
+    pub data_requests_dead: String,
     /// Ticks that reached no function: no queue of ours held them before.
     pub schedule_dead: String,
 }
@@ -61,11 +65,12 @@ pub(crate) enum Queue {
     Rewrap,
     CrmBackfill,
     CrmSync,
+    DataRequests,
     Schedule,
 }
 
 impl Queue {
-    pub(crate) const ALL: [Queue; 10] = [
+    pub(crate) const ALL: [Queue; 11] = [
         Self::Refresh,
         Self::Rescue,
         Self::Publish,
@@ -75,6 +80,7 @@ impl Queue {
         Self::Rewrap,
         Self::CrmBackfill,
         Self::CrmSync,
+        Self::DataRequests,
         Self::Schedule,
     ];
 
@@ -89,6 +95,7 @@ impl Queue {
             Self::Rewrap => "rewrap",
             Self::CrmBackfill => "crm_backfill",
             Self::CrmSync => "crm_sync",
+            Self::DataRequests => "data_requests",
             Self::Schedule => "schedule",
         }
     }
@@ -127,6 +134,7 @@ impl Queues {
             Queue::Events => Some(&self.events),
             Queue::Rewrap => Some(&self.rewrap),
             Queue::CrmBackfill => Some(&self.crm_backfill),
+            Queue::DataRequests => Some(&self.data_requests),
             Queue::CrmSync | Queue::Schedule => None,
         }
     }
@@ -143,6 +151,7 @@ impl Queues {
             Queue::Rewrap => &self.rewrap_dead,
             Queue::CrmBackfill => &self.crm_backfill_dead,
             Queue::CrmSync => &self.crm_sync_dead,
+            Queue::DataRequests => &self.data_requests_dead,
             Queue::Schedule => &self.schedule_dead,
         }
     }

@@ -13,11 +13,13 @@ mod table;
 mod transaction;
 
 pub mod accounts;
+pub mod archive;
 pub mod audit;
 pub mod connections;
 pub mod deliveries;
 pub mod due;
 pub mod endpoints;
+pub mod erasure;
 pub mod events;
 pub mod figures;
 pub mod flows;
@@ -38,9 +40,11 @@ pub mod stream;
 pub mod suppressions;
 pub mod sync_logs;
 pub mod targets;
+pub mod tasks;
 pub mod users;
 
 pub use accounts::{AccountHolders, Accounts};
+pub use archive::Archive;
 pub use audit::{AuditEntry, AuditTable};
 pub use connections::{Connection, Connections};
 pub use deliveries::{Deliveries, Mark, RawBody};
@@ -68,6 +72,7 @@ pub use suppressions::Suppressions;
 pub use sync_logs::{SyncLog, SyncLogs};
 pub(crate) use table::Table;
 pub use targets::{Target, Targets};
+pub use tasks::{Task, Tasks};
 pub use transaction::{Transacted, Transaction};
 pub use users::{User, Users};
 

@@ -9,11 +9,9 @@
 //! Records belong to the account and not to a connection: two users who connected it see the same
 //! ones. A row is written whole, under the revision that was read: merging is `domain::Kept`'s.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, DeleteRequest, KeysAndAttributes, Put, WriteRequest,
-};
+use aws_sdk_dynamodb::types::{KeysAndAttributes, Put};
 use domain::{Kept, Platform, RecordKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -241,31 +239,8 @@ impl RecordTable {
             .await
             .map_err(|error| StoreError::unavailable(&error))?;
         let keys = answer.items.unwrap_or_default();
-        let mut wanted = Vec::new();
-        for key in keys {
-            let key: HashMap<String, AttributeValue> = key;
-            let delete = DeleteRequest::builder().set_key(Some(key)).build();
-            let delete = delete.map_err(|error| malformed(name, &error))?;
-            wanted.push(WriteRequest::builder().delete_request(delete).build());
-        }
-        let found = wanted.len();
-        for _ in 0..TRIES {
-            if wanted.is_empty() {
-                return Ok(found);
-            }
-            let answer = self
-                .table
-                .client
-                .batch_write_item()
-                .request_items(name, wanted)
-                .send()
-                .await
-                .map_err(|error| StoreError::unavailable(&error))?;
-            let left = answer.unprocessed_items;
-            wanted = left
-                .and_then(|mut all| all.remove(name))
-                .unwrap_or_default();
-        }
-        Err(StoreError::Unavailable("unprocessed deletes".to_owned()))
+        let found = keys.len();
+        self.table.delete_all(keys).await?;
+        Ok(found)
     }
 }

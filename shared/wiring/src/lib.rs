@@ -2,6 +2,7 @@
 //! same variable in two ways. Holds no rules.
 
 mod bus;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

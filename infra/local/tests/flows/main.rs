@@ -18,6 +18,8 @@ mod dead_letters;
 #[cfg(test)]
 mod disconnect;
 #[cfg(test)]
+mod erase;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod files;

@@ -17,6 +17,7 @@ use crate::receiver::Receiver;
 use crate::statistics::now_millis;
 use crate::world::{CLIENT_KEY, Item, SOON, USER, World, number, text};
 
+mod people;
 mod refreshing;
 mod rekeying;
 mod telling;
@@ -59,6 +60,7 @@ async fn everything_that_is_allowed_is_needed() {
     refreshing::refreshing(&world).await;
     operating(&world).await;
     ending(&world).await;
+    people::leaving(&world).await;
     telling::telling(&world, &receiver).await;
     rekeying::rekeying(&world).await;
     crate::crm::touch_everything(&world, &projection).await;
