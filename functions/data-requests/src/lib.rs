@@ -43,7 +43,9 @@ impl Api {
     }
 
     async fn receipt(&self, request: &Request) -> Answer {
-        request.caller(&self.scope_prefix)?.require(Scope::Service)?;
+        request
+            .caller(&self.scope_prefix)?
+            .require(Scope::Service)?;
         let id: JobId = request.path_parameter("erasure_id")?;
         let view = self.erasures.view(&id).await.map_err(problem)?;
         let view = view.ok_or(Problem::not_found())?;
@@ -66,7 +68,9 @@ impl Api {
     }
 
     async fn export(&self, request: &Request) -> Answer {
-        request.caller(&self.scope_prefix)?.require(Scope::Service)?;
+        request
+            .caller(&self.scope_prefix)?
+            .require(Scope::Service)?;
         let id: JobId = request.path_parameter("export_id")?;
         let view = self.exports.view(&id).await.map_err(problem)?;
         let view = view.ok_or(Problem::not_found())?;

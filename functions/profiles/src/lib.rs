@@ -45,7 +45,9 @@ impl Api {
     }
 
     async fn profile(&self, request: &Request) -> Answer {
-        request.caller(&self.scope_prefix)?.require(Scope::Service)?;
+        request
+            .caller(&self.scope_prefix)?
+            .require(Scope::Service)?;
         let id: UserId = request.path_parameter("user_id")?;
         let user = self.users.get(&id).await.map_err(Problem::unavailable)?;
         let listed = user.filter(|user| user.listed_at.is_some());
@@ -123,7 +125,11 @@ impl Api {
 
 /// Adds what one medium came to; a sum is missing where none of them knows the figure.
 fn add(sums: &mut Figures, item: &MediaItem) {
-    let Some(figures) = item.figures.as_ref().filter(|figures| figures.views.is_some()) else {
+    let Some(figures) = item
+        .figures
+        .as_ref()
+        .filter(|figures| figures.views.is_some())
+    else {
         return;
     };
     if item.removed == Some(true) {
@@ -166,12 +172,18 @@ mod tests {
         assert_eq!(rate(&[item(Some(0), Some(5), None)]), None);
         assert_eq!(rate(&[item(Some(10), None, None)]), None);
         // 3 of 200 are 1.5 %.
-        let both = [item(Some(100), Some(2), None), item(Some(100), None, Some(1))];
+        let both = [
+            item(Some(100), Some(2), None),
+            item(Some(100), None, Some(1)),
+        ];
         assert_eq!(rate(&both), Some(150));
         let removed = MediaItem {
             removed: Some(true),
             ..item(Some(100), Some(50), None)
         };
-        assert_eq!(rate(&[both[0].clone(), both[1].clone(), removed]), Some(150));
+        assert_eq!(
+            rate(&[both[0].clone(), both[1].clone(), removed]),
+            Some(150)
+        );
     }
 }

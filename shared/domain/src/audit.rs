@@ -142,6 +142,8 @@ acts! {
     AdminBreakerClosed = "admin.breaker_closed";
     /// Data keys were wrapped anew.
     AdminKeysRewrapped = "admin.keys_rewrapped";
+    /// A rebuilding of the PostgreSQL projection was begun, or woken.
+    AdminCrmBackfilled = "admin.crm_backfilled";
 }
 
 /// How it ended.

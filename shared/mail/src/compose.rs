@@ -109,6 +109,13 @@ struct AccountView {
     figures: Vec<Figure>,
 }
 
+impl AccountView {
+    /// Columns that are left empty, so that those of all accounts stand below each other.
+    fn gaps(&self) -> usize {
+        3_usize.saturating_sub(self.figures.len())
+    }
+}
+
 struct PostView {
     platform: &'static str,
     title: String,
@@ -213,7 +220,7 @@ pub fn notice(look: &Look, reader: Reader<'_>, all: &[Attention]) -> Mail {
         title: words.notice_title(all.len()),
         span: String::new(),
         hello: hello(words, reader.user),
-        intro: Some(words.notice_intro()),
+        intro: Some(words.notice_intro(all.len())),
         together: None,
         only_some: None,
         accounts: Vec::new(),

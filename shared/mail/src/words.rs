@@ -167,9 +167,12 @@ impl Words<'_> {
         }
     }
 
-    pub(crate) fn notice_intro(self) -> String {
+    pub(crate) fn notice_intro(self, all: usize) -> String {
         let product = self.product;
         match self.locale {
+            Locale::Fr if all > 1 => format!(
+                "Nous ne pouvons pas le faire à votre place\u{a0}: ouvrez {product} et reconnectez-les. Cela prend une minute."
+            ),
             Locale::En => format!(
                 "Only you can keep this working: open {product} and connect again. It takes a minute."
             ),

@@ -186,9 +186,7 @@ impl Pages for Exporter {
             return self.begin(task, holder).await;
         };
         if task.work.parts.len() >= MOST_PARTS {
-            self.objects()
-                .abort(&task.work.object_key, &upload)
-                .await?;
+            self.objects().abort(&task.work.object_key, &upload).await?;
             task.work.state = State::TooLarge;
             return Ok(Went::Over);
         }

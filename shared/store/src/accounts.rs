@@ -66,7 +66,9 @@ impl AccountHolders {
         let holders = self.holders.iter().map(|member| ("holders", member));
         let former = self.former.iter().map(|member| ("former", member));
         let of = |member: &str| parse(member).is_some_and(|(holder, _)| holder == *user);
-        let members = holders.chain(former).map(|(set, member)| (set, member.as_str()));
+        let members = holders
+            .chain(former)
+            .map(|(set, member)| (set, member.as_str()));
         members.filter(|(_, member)| of(member)).collect()
     }
 }

@@ -64,7 +64,11 @@ const fn records(name: &'static str) -> Section {
     }
 }
 
-const fn of_user(name: &'static str, needs: &'static str, shown: &'static [&'static str]) -> Section {
+const fn of_user(
+    name: &'static str,
+    needs: &'static str,
+    shown: &'static [&'static str],
+) -> Section {
     Section {
         name,
         index: None,

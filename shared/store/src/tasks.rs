@@ -217,9 +217,7 @@ impl Tasks {
 
     /// Ends the pointer to a task that is about to be over, if it points to this one.
     pub async fn unpoint(&self, subject: &str, id: &JobId) -> Result<(), StoreError> {
-        let ours = Change::new()
-            .when("#points_to = :id")
-            .bind("id", value(id));
+        let ours = Change::new().when("#points_to = :id").bind("id", value(id));
         let pointer = key([("job", &self.pointer(subject))]);
         self.table.delete_if(pointer, ours).await.map(drop)
     }

@@ -50,7 +50,9 @@ const LETTERS: &[(Kind, &Variable)] = &[
 
 fn table(env: &Env, noun: &str) -> String {
     let found = TABLES.iter().find(|(name, _)| *name == noun);
-    found.map(|(_, variable)| env.text(variable)).unwrap_or_default()
+    found
+        .map(|(_, variable)| env.text(variable))
+        .unwrap_or_default()
 }
 
 impl Wiring {

@@ -42,7 +42,11 @@ async fn world() -> World {
 }
 
 async fn call(world: &World, method: Method, path: &str, status: StatusCode) -> Value {
-    world.backend.call(method, path, None, status).await.unwrap()
+    world
+        .backend
+        .call(method, path, None, status)
+        .await
+        .unwrap()
 }
 
 async fn ask_erasure(world: &World, user: &str) -> String {
@@ -91,7 +95,11 @@ pub(crate) async fn export(world: &World, user: &str) -> String {
     let done = done.await.unwrap();
     assert_eq!(done["state"], "done", "{done}");
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let got = http.get(done["url"].as_str().unwrap()).send().await.unwrap();
+    let got = http
+        .get(done["url"].as_str().unwrap())
+        .send()
+        .await
+        .unwrap();
     assert_eq!(got.status(), StatusCode::OK);
     let archive = got.text().await.unwrap();
     assert_eq!(done["bytes"], archive.len());
@@ -125,7 +133,9 @@ async fn planted(world: &World, user: &str, words: &str) -> (String, String) {
     plant.records(world).await;
     plant.deliveries(world).await;
     let post = plant.post(world).await;
-    plant.letters(world, post["id"].as_str().unwrap(), &post).await;
+    plant
+        .letters(world, post["id"].as_str().unwrap(), &post)
+        .await;
     plant.operators_act(world).await;
     plant.limits(world).await;
     plant.told(world).await;
@@ -175,7 +185,11 @@ async fn an_erased_user_leaves_nothing_wherever_the_work_dies() {
     assert_eq!(found(&world, &needles).await, Vec::<String>::new());
     assert!(world.calls("revoke").await >= 1, "the platform was told");
     // What names others stays.
-    let (others, ..) = world.stack.queue_depth("InsightsDeadLetters").await.unwrap();
+    let (others, ..) = world
+        .stack
+        .queue_depth("InsightsDeadLetters")
+        .await
+        .unwrap();
     assert_eq!(others, 1);
     // Gone is gone: the next one finds nothing, and is another.
     let again = erased(&world, GOES).await;
@@ -316,7 +330,10 @@ async fn an_export_holds_everything_and_no_token() {
     let secrets = secrets["secrets"].as_array().cloned().unwrap();
     assert!(!secrets.is_empty());
     for secret in secrets {
-        let secret = secret.as_str().or_else(|| secret["value"].as_str()).unwrap();
+        let secret = secret
+            .as_str()
+            .or_else(|| secret["value"].as_str())
+            .unwrap();
         assert!(!archive.contains(secret), "a token is in the archive");
     }
     for word in ["sealed", "lease_holder", "attempt"] {

@@ -10,6 +10,10 @@ mod admin_jobs;
 #[cfg(test)]
 mod connect;
 #[cfg(test)]
+mod crm;
+#[cfg(test)]
+mod crm_race;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod disconnect;

@@ -249,7 +249,10 @@ async fn an_account_forgets_who_leaves_and_goes_with_the_last() {
     };
     assert_eq!(forget(&one).await, Forgotten::Left);
     assert_eq!(forget(&one).await, Forgotten::Nothing);
-    let row = desk.item("accounts", [("account_key", &key)]).await.unwrap();
+    let row = desk
+        .item("accounts", [("account_key", &key)])
+        .await
+        .unwrap();
     let AttributeValue::Ss(holders) = &row["holders"] else {
         panic!("{row:?}");
     };

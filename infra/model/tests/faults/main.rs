@@ -33,6 +33,8 @@ mod publish;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod relay;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod script;

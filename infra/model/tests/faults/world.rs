@@ -11,7 +11,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 use domain::{Clock, Entropy, Secret, SeededEntropy, Timestamp};
 use lambda::Env;
 use lambda::schedule::Tick;
-use lambda::table_stream::Inserted;
 use model::{Aws, Queue, QueueSettings, Template, VirtualClock, pass, pass_until};
 use platforms::Apps;
 use sandbox::{Carrier, Webhook};
@@ -27,7 +26,7 @@ use crate::product::Product;
 /// When all worlds begin.
 const EPOCH: Timestamp = Timestamp::from_secs(1_795_000_000);
 
-static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::of_project().unwrap());
+pub(crate) static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::of_project().unwrap());
 
 /// A file of two chunks and a bit, which begins as an MP4 does and does not repeat.
 pub(crate) static FILE: LazyLock<Bytes> = LazyLock::new(|| {
@@ -71,7 +70,7 @@ pub(crate) struct World {
     pub(crate) queues: BTreeMap<&'static str, Queue>,
     apps: Apps,
     env: Env,
-    region: String,
+    pub(crate) region: String,
     origin: Instant,
     director: Arc<Mutex<Arc<dyn Director>>>,
     trace: Arc<Mutex<Vec<Met>>>,
@@ -258,38 +257,6 @@ impl World {
             clock,
             entropy: self.entropy.clone(),
         })
-    }
-
-    /// The relay works on a batch of the events' stream; whether all of it is sent.
-    pub(crate) async fn relay(&self, ids: Vec<String>) -> bool {
-        let items: Vec<Inserted> = ids
-            .into_iter()
-            .map(|id| Inserted {
-                sequence: id.clone(),
-                keys: BTreeMap::from([("event_id".to_owned(), id)]),
-            })
-            .collect();
-        let time = Duration::from_secs(TEMPLATE.number("EventRelayTimeout").unwrap());
-        let (_, done) = self
-            .run("event-relay", "EventRelayTimeout", move |instance, _| {
-                Box::pin(async move {
-                    let deadline = instance.clock.now() + time;
-                    instance.relay.handle(&items, deadline).await
-                })
-            })
-            .await;
-        matches!(done, Some(Ok(None)))
-    }
-
-    /// A way to AWS that nothing befalls, for what the world itself does.
-    pub(crate) fn quiet(&self) -> lambda::Aws {
-        let http = self.aws.http_client(Arc::new(model::NoFaults));
-        lambda::Aws::over(http, &self.region, lambda::Timeouts::default())
-    }
-
-    /// The name of a table.
-    pub(crate) fn table(&self, noun: &str) -> &'static str {
-        TEMPLATE.table(noun).unwrap()
     }
 
     /// Works on one message that was received from a queue.

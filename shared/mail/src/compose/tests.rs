@@ -295,7 +295,7 @@ fn both_languages_are_complete() {
         "Help",
         "84,210 views",
         "1 like",
-        "1 comment",
+        "88 comments",
         "withdrawn",
         "were not allowed",
     ];

@@ -149,9 +149,7 @@ impl Desk {
             id: task.job_id.to_string(),
             at: task.started_at,
             who: match &task.work.whom {
-                Some(user) if task.work.by.subject.as_deref() == Some(user.as_str()) => {
-                    Who::SYSTEM
-                }
+                Some(user) if task.work.by.subject.as_deref() == Some(user.as_str()) => Who::SYSTEM,
                 _ => task.work.by.clone(),
             },
             act: Act::UserErased,

@@ -334,8 +334,16 @@ fn tells_of(received: &ReceivedWebhook, raw: &[u8], subject: &Subject) -> bool {
         return false;
     };
     let deliveries = hooks.read(&headers(&received.headers), raw);
-    let account = |id: &String| subject.accounts.contains(&Account::key_of(received.app(), id));
-    deliveries.is_ok_and(|all| all.iter().filter_map(|one| one.account_id.as_ref()).any(account))
+    let account = |id: &String| {
+        subject
+            .accounts
+            .contains(&Account::key_of(received.app(), id))
+    };
+    deliveries.is_ok_and(|all| {
+        all.iter()
+            .filter_map(|one| one.account_id.as_ref())
+            .any(account)
+    })
 }
 
 fn headers(kept: &[(String, String)]) -> HeaderMap {

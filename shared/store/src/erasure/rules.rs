@@ -91,11 +91,7 @@ pub const RULES: &[Rule] = &[
     records("fans"),
     records("messages"),
     records("analytics_events"),
-    keyed(
-        "snapshots",
-        &["user_id", "slot"],
-        Met::Key("user_id", USER),
-    ),
+    keyed("snapshots", &["user_id", "slot"], Met::Key("user_id", USER)),
     keyed(
         "figures",
         &["owner", "item"],
@@ -115,11 +111,7 @@ pub const RULES: &[Rule] = &[
         &["limit_key"],
         Met::Key("limit_key", Whose::AccountLimits),
     ),
-    keyed(
-        "events",
-        &["event_id"],
-        Met::Index("user", "user_id", USER),
-    ),
+    keyed("events", &["event_id"], Met::Index("user", "user_id", USER)),
     // What waits for the product's endpoints, or could not be delivered; of any lane.
     walked(
         "event_messages",

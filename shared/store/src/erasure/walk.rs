@@ -235,9 +235,7 @@ impl Names {
         };
         match self {
             Self::User(_) => value == subject.user.as_str(),
-            Self::UserAfter(before, _) => {
-                value.strip_prefix(before) == Some(subject.user.as_str())
-            }
+            Self::UserAfter(before, _) => value.strip_prefix(before) == Some(subject.user.as_str()),
             Self::Connection(_) => subject.connections.iter().any(|id| id.as_str() == value),
             Self::Account(_) => subject.accounts.contains(value),
         }
@@ -272,7 +270,9 @@ impl Wanted {
         // Whole attributes: a path into a list or a map is read on this side.
         all.extend(paths.filter_map(|path| path.first()));
         let aliased: Vec<String> = all.iter().map(|name| format!("#{name}")).collect();
-        let names = all.iter().map(|name| (format!("#{name}"), (*name).to_owned()));
+        let names = all
+            .iter()
+            .map(|name| (format!("#{name}"), (*name).to_owned()));
         Self {
             names: names.collect(),
             expression: aliased.join(", "),

@@ -99,7 +99,10 @@ impl Plant<'_> {
 
     fn record(&self, id: &str, at: i64, fields: Value) -> Item {
         Item::from([
-            ("account".to_owned(), words(&format!("tiktok#{}", self.account))),
+            (
+                "account".to_owned(),
+                words(&format!("tiktok#{}", self.account)),
+            ),
             ("record_id".to_owned(), words(id)),
             ("platform".to_owned(), words("tiktok")),
             ("account_id".to_owned(), words(self.account)),
@@ -116,7 +119,13 @@ impl Plant<'_> {
 
     /// One record of each noun.
     pub(crate) async fn records(&self, world: &World) {
-        for noun in ["mediaItems", "comments", "fans", "messages", "analyticsEvents"] {
+        for noun in [
+            "mediaItems",
+            "comments",
+            "fans",
+            "messages",
+            "analyticsEvents",
+        ] {
             let fields = json!({ "text": self.text, "caption": self.text, "handle": self.text });
             let item = self.record(&format!("planted-{}", self.text), 1_000, fields);
             self.put(world, noun, item).await;
@@ -129,15 +138,21 @@ impl Plant<'_> {
         let row = |more: &[(&str, &str)]| -> Item {
             let own = [("user_id", self.user), ("lane", lane.as_str())];
             let all = own.iter().chain(more);
-            all.map(|(name, value)| ((*name).to_owned(), words(value))).collect()
+            all.map(|(name, value)| ((*name).to_owned(), words(value)))
+                .collect()
         };
         self.put(world, "eventLanes", row(&[])).await;
         let message = row(&[("message", "0000000000001#evt"), ("body", self.text)]);
         self.put(world, "eventMessages", message).await;
-        self.put(world, "mails", row(&[("mail_key", "planted")])).await;
+        self.put(world, "mails", row(&[("mail_key", "planted")]))
+            .await;
         let letter = json!({ "lane": lane });
         let send = async |body: Value| {
-            world.stack.send("EventsDeadLetters", &body.to_string()).await.unwrap();
+            world
+                .stack
+                .send("EventsDeadLetters", &body.to_string())
+                .await
+                .unwrap();
         };
         send(letter).await;
         send(json!({ "lane": "ep_other#user#somebody-else" })).await;
@@ -164,7 +179,9 @@ impl Plant<'_> {
             })
             .collect();
         for batch in puts.chunks(25) {
-            let write = client.batch_write_item().request_items(table, batch.to_vec());
+            let write = client
+                .batch_write_item()
+                .request_items(table, batch.to_vec());
             write.send().await.unwrap();
         }
     }
@@ -309,7 +326,10 @@ impl Plant<'_> {
         let who = json!({ "role": "operator", "subject": "an-operator" });
         let item = Item::from([
             ("day".to_owned(), words("2026-01-01#s0")),
-            ("listed".to_owned(), words(&format!("0000000000001#{}", self.text.len()))),
+            (
+                "listed".to_owned(),
+                words(&format!("0000000000001#{}", self.text.len())),
+            ),
             ("id".to_owned(), words("aud_1")),
             ("at".to_owned(), count(1)),
             ("who".to_owned(), attribute(&who)),

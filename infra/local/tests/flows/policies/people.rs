@@ -10,9 +10,7 @@ pub(super) async fn until_erased(world: &World, user: &str) {
 pub(super) async fn leaving(world: &World) {
     let user = "user_leaves";
     let api = world.backend.clone().on_behalf_of(user);
-    world
-        .settings(json!({ "webhooks_paused": true }))
-        .await;
+    world.settings(json!({ "webhooks_paused": true })).await;
     world.connect(user).await;
     let row = world.connection_item(user).await;
     let connection = text(&row, "connection_id");
@@ -38,7 +36,9 @@ pub(super) async fn leaving(world: &World) {
     };
     plant.records(world).await;
     plant.deliveries(world).await;
-    plant.letters(world, post["id"].as_str().unwrap(), &post).await;
+    plant
+        .letters(world, post["id"].as_str().unwrap(), &post)
+        .await;
     plant.operators_act(world).await;
     plant.limits(world).await;
     plant.told(world).await;
@@ -57,7 +57,5 @@ pub(super) async fn leaving(world: &World) {
     crate::erase::export(world, user).await;
     crate::erase::erased(world, user).await;
     crate::erase::given_up(world, "user_gives_up").await;
-    world
-        .settings(json!({ "webhooks_paused": false }))
-        .await;
+    world.settings(json!({ "webhooks_paused": false })).await;
 }
