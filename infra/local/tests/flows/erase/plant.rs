@@ -97,13 +97,14 @@ impl Plant<'_> {
         self.set_user(world, "email", words(&email)).await;
     }
 
-    fn record(&self, id: &str, at: i64, fields: Value) -> Item {
+    fn record(&self, kind: &str, id: &str, at: i64, fields: Value) -> Item {
         Item::from([
             (
                 "account".to_owned(),
                 words(&format!("tiktok#{}", self.account)),
             ),
             ("record_id".to_owned(), words(id)),
+            ("kind".to_owned(), words(kind)),
             ("platform".to_owned(), words("tiktok")),
             ("account_id".to_owned(), words(self.account)),
             ("listed".to_owned(), words(&format!("{at:013}#{id}"))),
@@ -119,15 +120,15 @@ impl Plant<'_> {
 
     /// One record of each noun.
     pub(crate) async fn records(&self, world: &World) {
-        for noun in [
-            "mediaItems",
-            "comments",
-            "fans",
-            "messages",
-            "analyticsEvents",
+        for (noun, kind) in [
+            ("mediaItems", "media_item"),
+            ("comments", "comment"),
+            ("fans", "fan"),
+            ("messages", "message"),
+            ("analyticsEvents", "analytics_event"),
         ] {
             let fields = json!({ "text": self.text, "caption": self.text, "handle": self.text });
-            let item = self.record(&format!("planted-{}", self.text), 1_000, fields);
+            let item = self.record(kind, &format!("planted-{}", self.text), 1_000, fields);
             self.put(world, noun, item).await;
         }
     }
@@ -161,7 +162,7 @@ impl Plant<'_> {
     /// A media item of an hour ago.
     pub(crate) async fn fresh_item(&self, world: &World, views: u64, likes: u64) {
         let figures = json!({ "figures": { "views": views, "likes": likes } });
-        let item = self.record("fresh", now_millis() - 3_600_000, figures);
+        let item = self.record("media_item", "fresh", now_millis() - 3_600_000, figures);
         self.put(world, "mediaItems", item).await;
     }
 
@@ -173,7 +174,7 @@ impl Plant<'_> {
         let puts: Vec<WriteRequest> = (0..many)
             .map(|number| {
                 let fields = json!({ "text": format!("{} {long}", self.text) });
-                let item = self.record(&format!("many-{number}"), 2_000, fields);
+                let item = self.record("comment", &format!("many-{number}"), 2_000, fields);
                 let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
                 WriteRequest::builder().put_request(put).build()
             })
