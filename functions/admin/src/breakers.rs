@@ -1,9 +1,9 @@
-//! A platform's circuit breaker, by hand. Functions that run remember what they read of it for 15
+//! An app's circuit breaker, by hand. Functions that run remember what they read of it for 15
 //! seconds.
 
 use std::time::Duration;
 
-use domain::{Act, Fault, FaultKind, Platform, Timestamp};
+use domain::{Act, AppRef, Environment, Fault, FaultKind, Platform, Timestamp};
 use http::StatusCode;
 use lambda::{Answer, Problem, responses};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ enum State {
 #[serde(deny_unknown_fields)]
 struct Wish {
     state: State,
+    /// Of the app of this environment; the production's where nothing is said.
+    #[serde(default)]
+    environment: Environment,
     /// For how long it is open.
     #[serde(default)]
     minutes: Option<u64>,
@@ -34,6 +37,7 @@ struct Wish {
 #[derive(Serialize)]
 pub(crate) struct BreakerView {
     platform: Platform,
+    environment: Environment,
     state: State,
     #[serde(skip_serializing_if = "Option::is_none")]
     open_until: Option<String>,
@@ -48,7 +52,8 @@ impl BreakerView {
     pub(crate) fn of(breaker: &Breaker, now: Timestamp) -> Self {
         let open = breaker.open_until > now;
         Self {
-            platform: breaker.platform,
+            platform: breaker.app.platform,
+            environment: breaker.app.environment,
             state: if open { State::Open } else { State::Closed },
             open_until: open.then(|| breaker.open_until.rfc3339()),
             trips: breaker.trips,
@@ -70,6 +75,7 @@ impl Admin {
             let sentence = "Give a number from 1 to 1440.";
             return Err(Problem::invalid("minutes", "out_of_range", sentence));
         }
+        let app = AppRef::new(platform, wish.environment);
         let attempt = self.attempt();
         let (act, note) = match wish.state {
             State::Open => (Act::AdminBreakerOpened, Some(format!("{minutes} min"))),
@@ -82,24 +88,23 @@ impl Admin {
                     let fault = Fault::new(FaultKind::AppRefused)
                         .sentence("An operator has stopped calls to this platform.");
                     self.platforms
-                        .open_by_hand(platform, &fault, until, &attempt)
+                        .open_by_hand(app, &fault, until, &attempt)
                         .await
                 }
                 State::Closed => {
                     self.platforms
-                        .close(platform, Timestamp::default(), &attempt)
+                        .close(app, Timestamp::default(), &attempt)
                         .await
                 }
             };
             set.map_err(Problem::unavailable)?;
-            let breaker = self.platforms.breaker(platform).await;
+            let breaker = self.platforms.breaker(app).await;
             let breaker = breaker.map_err(Problem::unavailable)?;
             Ok(Acted {
                 answer: responses::json(StatusCode::OK, &BreakerView::of(&breaker, ask.now)),
                 note,
             })
         };
-        self.act(ask, act, None, Some(platform.as_str()), deed)
-            .await
+        self.act(ask, act, None, Some(&app.to_string()), deed).await
     }
 }

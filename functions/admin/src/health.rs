@@ -1,8 +1,11 @@
 //! How the deployment fares: queues, dead letters, breakers.
 
-use domain::Platform;
+use std::collections::BTreeSet;
+
+use domain::{AppRef, Platform};
 use http::StatusCode;
 use lambda::{Answer, Problem, responses};
+use platforms::{App, Apps};
 use serde::Serialize;
 
 use crate::breakers::BreakerView;
@@ -26,12 +29,12 @@ struct Health {
 }
 
 impl Admin {
-    pub(crate) async fn health(&self, ask: &Ask<'_>) -> Answer {
+    pub(crate) async fn health(&self, apps: &Apps, ask: &Ask<'_>) -> Answer {
         let mut health = Health {
             queues: Vec::new(),
             breakers: Vec::new(),
         };
-        for queue in Queue::ALL {
+        for queue in self.queues.all() {
             let depth = match self.queues.source(queue) {
                 Some(url) => self.depth(url).await?,
                 None => Depth::default(),
@@ -44,10 +47,16 @@ impl Admin {
                 dead_letters: self.depth(self.queues.dead(queue)).await?.whole(),
             });
         }
-        for platform in Platform::ALL {
-            let breaker = self.platforms.breaker(*platform).await;
-            let breaker = breaker.map_err(Problem::unavailable)?;
-            health.breakers.push(BreakerView::of(&breaker, ask.now));
+        for platform in Platform::ALL.iter().copied() {
+            // The production's always, a sandbox's where there is one.
+            let mut shown = BTreeSet::from([AppRef::from(platform)]);
+            let sides = apps.all(platform).iter().map(App::environment);
+            shown.extend(sides.map(|side| AppRef::new(platform, side)));
+            for app in shown {
+                let breaker = self.platforms.breaker(app).await;
+                let breaker = breaker.map_err(Problem::unavailable)?;
+                health.breakers.push(BreakerView::of(&breaker, ask.now));
+            }
         }
         Ok(responses::json(StatusCode::OK, &health))
     }

@@ -2,7 +2,7 @@
 //! very function that takes the platform's, which checks and queues it. What it tells is taken for
 //! true: news of a real publish moves that target, an `authorization.removed` ends connections.
 
-use domain::{Act, DeliveryId, Platform};
+use domain::{Act, AppRef, DeliveryId, Environment, Platform};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use lambda::{Answer, Code, Problem, responses};
 use platforms::{Apps, SignedWebhook, SyntheticWish};
@@ -17,6 +17,9 @@ const MOST_BODY_BYTES: usize = 8 * 1_024;
 #[serde(deny_unknown_fields)]
 struct Wish {
     r#type: String,
+    /// As if sent to the app of this environment; the platform's only app where nothing is said.
+    #[serde(default)]
+    environment: Option<Environment>,
     #[serde(default)]
     account_id: Option<String>,
     #[serde(default)]
@@ -39,9 +42,19 @@ impl Admin {
         let platform: Platform = ask.request.path_parameter("platform")?;
         let capable = platforms::synthetic(platform).zip(platforms::webhook(platform));
         let (synthetic, hooks) = capable.ok_or_else(Problem::not_found)?;
-        let app = apps.get(platform);
-        let app = app.ok_or_else(|| Problem::new(Code::NotConfigured))?;
+        if apps.get(platform).is_none() {
+            return Err(Problem::new(Code::NotConfigured));
+        }
         let wish: Wish = ask.request.json(MOST_BODY_BYTES)?;
+        let app = match wish.environment {
+            None => apps.get(platform),
+            Some(environment) => apps.at(AppRef::new(platform, environment)),
+        };
+        let app = app.ok_or_else(|| {
+            let sentence = "The platform has no app of this environment in this deployment.";
+            Problem::invalid("environment", "not_configured", sentence)
+        })?;
+        let sent_to = AppRef::new(platform, app.environment());
         let wish = SyntheticWish {
             kind: wish.r#type,
             account_id: wish.account_id,
@@ -62,7 +75,7 @@ impl Admin {
         let ids: Vec<DeliveryId> = read
             .map_err(Problem::internal)?
             .iter()
-            .map(|delivery| DeliveryId::of(platform, &delivery.dedup_key))
+            .map(|delivery| DeliveryId::of(sent_to, &delivery.dedup_key))
             .collect();
         let event = event(platform, &signed, ask.request.request_id()).to_string();
         let deed = async {

@@ -2,19 +2,20 @@
 
 use audit::Deed;
 use browser::{ReturnTo, hash, new_secret};
-use domain::{Act, Platform, UserId};
+use domain::{Act, AppRef, Environment, Platform, Timestamp, UserId};
 use http::StatusCode;
 use lambda::{Answer, Code, Problem, Request, Scope, responses};
-use platforms::Apps;
+use mail::due;
+use mail::user::Texts;
+use platforms::{App, Apps};
 use serde::{Deserialize, Serialize};
-use store::{SessionLink, User};
+use store::SessionLink;
 
 use crate::Api;
 
 /// How long a link may wait to be opened.
 const LINK_LIFE_SECONDS: i64 = 600;
 const MOST_BODY_BYTES: usize = 16 * 1_024;
-const MOST_LABEL: usize = 120;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,11 +28,25 @@ struct Ask {
     #[serde(default)]
     platform: Option<String>,
     #[serde(default)]
+    environment: Option<String>,
+    #[serde(default)]
     email: Option<String>,
     #[serde(default)]
     locale: Option<String>,
     #[serde(default)]
     time_zone: Option<String>,
+    #[serde(default)]
+    preferences: Preferences,
+}
+
+/// Which mails the user wants; what is not said stays.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Preferences {
+    #[serde(default)]
+    reports: Option<bool>,
+    #[serde(default)]
+    notices: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -39,6 +54,7 @@ struct Made {
     link: String,
     expires_at: String,
     platform: Platform,
+    environment: Environment,
 }
 
 impl Api {
@@ -49,21 +65,14 @@ impl Api {
         let now = self.tokens.clock().now();
         let user_id = check(&ask)?;
         let platform = platform_of(apps, ask.platform.as_deref())?;
+        let environment = environment_of(apps, platform, ask.environment.as_deref())?;
         let return_to = match &ask.return_to {
             None => None,
             Some(text) => Some(ReturnTo::parse(text, &self.return_to_origins).map_err(
                 |error| Problem::invalid("return_to", "not_allowed", sentence(&error.to_string())),
             )?),
         };
-        let user = User {
-            user_id: user_id.clone(),
-            label: Some(ask.user_label.clone()),
-            email: ask.email,
-            locale: ask.locale.clone(),
-            time_zone: ask.time_zone,
-            updated_at: now,
-        };
-        self.users.tell(&user).await.map_err(Problem::unavailable)?;
+        self.tell(&user_id, &ask, now).await?;
         let secret = new_secret(&**self.tokens.entropy());
         let link = SessionLink {
             hash: hash(&secret),
@@ -71,6 +80,7 @@ impl Api {
             user_label: ask.user_label,
             return_to: return_to.map(|address| address.as_str().to_owned()),
             platform,
+            environment: Some(environment),
             locale: ask.locale,
             expires_at: now.plus_secs(LINK_LIFE_SECONDS),
             spent_at: None,
@@ -93,8 +103,29 @@ impl Api {
             link: format!("{base}/session/{secret}"),
             expires_at: link.expires_at.rfc3339(),
             platform,
+            environment,
         };
         Ok(responses::json(StatusCode::CREATED, &made))
+    }
+
+    /// Writes what a session says over what is known of its user.
+    async fn tell(&self, user: &UserId, ask: &Ask, now: Timestamp) -> Result<(), Problem> {
+        let entropy = &**self.tokens.entropy();
+        let change = self.users.change(user, now, entropy, |user| {
+            user.label = Some(ask.user_label.clone());
+            let said = |known: &mut Option<String>, said: &Option<String>| {
+                if said.is_some() {
+                    known.clone_from(said);
+                }
+            };
+            said(&mut user.email, &ask.email);
+            said(&mut user.locale, &ask.locale);
+            said(&mut user.time_zone, &ask.time_zone);
+            user.reports = ask.preferences.reports.unwrap_or(user.reports);
+            user.notices = ask.preferences.notices.unwrap_or(user.notices);
+            due::settle(user, now);
+        });
+        change.await.map(drop).map_err(Problem::unavailable)
     }
 }
 
@@ -115,43 +146,18 @@ fn check(ask: &Ask) -> Result<UserId, Problem> {
             "Give 1 to 128 visible ASCII characters.",
         );
     }
-    let label = ask.user_label.trim();
-    if label.is_empty() || label.chars().count() > MOST_LABEL || label.chars().any(char::is_control)
-    {
-        note(
-            "user_label",
-            "malformed",
-            "Give 1 to 120 characters that can be shown.",
-        );
-    }
-    if ask.email.as_deref().is_some_and(|email| !is_email(email)) {
-        note(
-            "email",
-            "malformed",
-            "Give an e-mail address, or leave it out.",
-        );
-    }
-    if ask
-        .locale
-        .as_deref()
-        .is_some_and(|locale| !is_locale(locale))
-    {
-        note(
-            "locale",
-            "malformed",
-            "Give a BCP 47 language tag such as fr or en-GB, or leave it out.",
-        );
-    }
-    if ask
-        .time_zone
-        .as_deref()
-        .is_some_and(|zone| !is_time_zone(zone))
-    {
-        note(
-            "time_zone",
-            "malformed",
-            "Give an IANA name such as Europe/Paris, or leave it out.",
-        );
+    let texts = Texts {
+        label: Some(&ask.user_label),
+        email: ask.email.as_deref(),
+        locale: ask.locale.as_deref(),
+        time_zone: ask.time_zone.as_deref(),
+    };
+    for broken in texts.wrong() {
+        let field = match broken.field {
+            "label" => "user_label",
+            field => field,
+        };
+        note(field, broken.code, broken.sentence);
     }
     match user {
         Ok(user) if !wrong => Ok(user),
@@ -196,24 +202,31 @@ fn platform_of(apps: &Apps, named: Option<&str>) -> Result<Platform, Problem> {
     }
 }
 
-fn is_email(text: &str) -> bool {
-    let odd = text.len() > 254 || text.chars().any(|c| c.is_whitespace() || c.is_control());
-    let parts = text.split_once('@');
-    !odd && parts.is_some_and(|(name, host)| {
-        !name.is_empty() && host.contains('.') && !host.contains('@') && !host.starts_with('.')
-    })
-}
-
-fn is_locale(text: &str) -> bool {
-    let part = |part: &str| {
-        (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
+/// The environment that was named; where none was, the production's, or the sandbox of a platform that
+/// has no production here.
+fn environment_of(
+    apps: &Apps,
+    platform: Platform,
+    named: Option<&str>,
+) -> Result<Environment, Problem> {
+    let refused = |code, sentence: &str| Problem::invalid("environment", code, sentence);
+    let Some(named) = named else {
+        let usual = apps.get(platform).map(App::environment);
+        return Ok(usual.unwrap_or_default());
     };
-    text.len() <= 35 && text.split('-').all(part)
-}
-
-fn is_time_zone(text: &str) -> bool {
-    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+');
-    (1..=64).contains(&text.len()) && text.bytes().all(good)
+    let environment = Environment::parse(named)
+        .ok_or_else(|| refused("unknown", "Give production or sandbox."))?;
+    if apps.at(AppRef::new(platform, environment)).is_some() {
+        return Ok(environment);
+    }
+    let lacking = match environment {
+        Environment::Production => "app beside its sandbox's",
+        Environment::Sandbox => "set of sandbox credentials",
+    };
+    let platform = platform.title();
+    let sentence =
+        format!("{platform} has no {lacking} in this deployment. The operator must set it up.");
+    Err(refused("not_configured", &sentence))
 }
 
 fn sentence(text: &str) -> String {
@@ -227,32 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn e_mails_locales_and_zones() {
-        for (text, good) in [
-            ("a@b.example", true),
-            ("a@b", false),
-            ("a b@c.d", false),
-            ("@b.c", false),
-        ] {
-            assert_eq!(is_email(text), good, "{text}");
-        }
-        for (text, good) in [
-            ("fr", true),
-            ("en-GB", true),
-            ("zh-Hans", true),
-            ("", false),
-            ("f_r", false),
-        ] {
-            assert_eq!(is_locale(text), good, "{text}");
-        }
-        for (text, good) in [
-            ("Europe/Paris", true),
-            ("UTC", true),
-            ("a b", false),
-            ("", false),
-        ] {
-            assert_eq!(is_time_zone(text), good, "{text}");
-        }
+    fn a_reason_becomes_a_sentence() {
         assert_eq!(sentence("its origin"), "Its origin.");
     }
 
@@ -275,5 +263,29 @@ mod tests {
             platform_of(&none, None).unwrap_err().code(),
             "platform_not_configured"
         );
+    }
+
+    #[test]
+    fn the_environment_is_the_named_or_the_usual_one() {
+        use Environment::{Production, Sandbox};
+        let production = r#"{"tiktok":{"client_id":"a","client_secret":"b"}}"#;
+        let sandbox = r#"{"tiktok":{"client_id":"a","client_secret":"b","sandbox":true}}"#;
+        let both = r#"{"tiktok":{"client_id":"a","client_secret":"b",
+            "sandbox":{"client_id":"c","client_secret":"d"}}}"#;
+        for (text, named, expected) in [
+            (production, None, Some(Production)),
+            (production, Some("production"), Some(Production)),
+            (production, Some("sandbox"), None),
+            (sandbox, None, Some(Sandbox)),
+            (sandbox, Some("sandbox"), Some(Sandbox)),
+            (sandbox, Some("production"), None),
+            (both, None, Some(Production)),
+            (both, Some("sandbox"), Some(Sandbox)),
+            (both, Some("staging"), None),
+        ] {
+            let apps = Apps::parse(&domain::Secret::new(text)).unwrap();
+            let found = environment_of(&apps, Platform::TikTok, named).ok();
+            assert_eq!(found, expected, "{named:?} of {text}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! A connection as the product sees it. Never a token, sealed or not.
 
-use domain::{Account, ConnectionId, ConnectionStatus, Fault, Platform, ReauthReason, Revocation};
+use domain::{
+    Account, ConnectionId, ConnectionStatus, Environment, Fault, Platform, ReauthReason, Revocation,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use statistics::HandleView;
@@ -11,6 +13,7 @@ use store::Connection;
 pub(crate) struct ConnectionView {
     id: ConnectionId,
     platform: Platform,
+    environment: Environment,
     account: Account,
     status: ConnectionStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,6 +37,7 @@ impl ConnectionView {
         Self {
             id: connection.connection_id.clone(),
             platform: connection.platform,
+            environment: connection.account.environment,
             account: connection.account.clone(),
             status: connection.status,
             reason: connection.reason,
@@ -55,6 +59,7 @@ pub(crate) fn status(connection: &Connection) -> Value {
     json!({
         "id": connection.connection_id,
         "platform": connection.platform,
+        "environment": connection.account.environment,
         "status": connection.status,
         "reason": connection.reason,
         "token": {

@@ -3,12 +3,16 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use domain::RecordKind;
 use insights_worker::InsightsWorker;
 use lambda::sqs::Options;
 use lambda::variables as var;
 use statistics::Syncer;
 use store::{FiguresTable, Platforms, Snapshots, SyncLogs};
 use wiring::Wiring;
+
+/// What platforms' readings tell of so far.
+const RECORDS: &[RecordKind] = &[RecordKind::MediaItem];
 
 fn main() -> ExitCode {
     lambda::start(async |env| {
@@ -21,6 +25,7 @@ fn main() -> ExitCode {
                 logs: SyncLogs::new(wiring.dynamodb(), table(&var::TABLE_SYNC_LOGS)),
                 snapshots: Snapshots::new(wiring.dynamodb(), table(&var::TABLE_SNAPSHOTS)),
                 figures: FiguresTable::new(wiring.dynamodb(), table(&var::TABLE_FIGURES)),
+                ledger: wiring.ledger(&env, RECORDS),
                 events: wiring.events(&env),
                 platforms: Platforms::new(wiring.dynamodb(), table(&var::TABLE_PLATFORMS)),
                 wire: tokens.wire().clone(),

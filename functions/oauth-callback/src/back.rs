@@ -17,11 +17,21 @@ impl OauthCallback {
         let Ok(query) = request.query() else {
             return Ok(self.stop(request, None, Trouble::AttemptInvalid));
         };
-        let Some((authorize, app)) = platforms::authorize(platform).zip(apps.get(platform)) else {
+        let known = platforms::authorize(platform).filter(|_| apps.get(platform).is_some());
+        let Some(authorize) = known else {
             return Ok(self.stop(request, None, Trouble::NotFound));
         };
         let Some(flow) = self.flow_of(platform, &query, request, authorize).await? else {
             return Ok(self.stop(request, None, Trouble::AttemptInvalid));
+        };
+        // The code is good with the app that asked for it alone.
+        let Some(app) = apps.of(platform, flow.client_id.as_deref()) else {
+            tracing::error!(
+                flow.id = %flow.flow_id,
+                platform = %platform,
+                "the app that a flow was started with is not set up any more"
+            );
+            return Ok(self.stop(request, Some(&flow), Trouble::AppRefused));
         };
         let now = self.tokens.clock().now();
         let attempt = AttemptId::new(now, &**self.tokens.entropy());
@@ -33,8 +43,7 @@ impl OauthCallback {
             CallbackAnswer::Refused(refusal) => Ok(self.refused(request, &flow, &refusal)),
             CallbackAnswer::Code { code, granted } => {
                 let way = (code, granted);
-                self.exchange(request, apps, (authorize, app), flow, way)
-                    .await
+                self.exchange(request, (authorize, app), flow, way).await
             }
         }
     }
@@ -79,7 +88,6 @@ impl OauthCallback {
     async fn exchange(
         &self,
         request: &Request,
-        apps: &Apps,
         (authorize, app): (&dyn Authorize, &App),
         flow: Flow,
         (code, granted): (Secret, Option<Vec<String>>),
@@ -120,11 +128,11 @@ impl OauthCallback {
         match self.keep(&flow, sealed).await {
             Ok(true) => {}
             Ok(false) => {
-                self.tokens.forget(apps, &linked).await;
+                self.tokens.forget(app, &linked).await;
                 return Ok(self.stop(request, Some(&flow), Trouble::AttemptInvalid));
             }
             Err(problem) => {
-                self.tokens.forget(apps, &linked).await;
+                self.tokens.forget(app, &linked).await;
                 return Err(problem);
             }
         }

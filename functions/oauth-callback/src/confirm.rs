@@ -114,7 +114,7 @@ impl OauthCallback {
             .linked
             .as_ref()
             .filter(|_| flow.confirmed_at.is_some())?;
-        let id = ConnectionId::of(&flow.user_id, flow.platform, &account.id);
+        let id = ConnectionId::to(&flow.user_id, account);
         Some(self.to_result(flow, &id))
     }
 

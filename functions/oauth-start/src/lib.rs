@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use browser::{hash, locale_of, new_secret, session_of, trouble};
-use domain::{Clock, Entropy, FlowId, Platform, Secret};
+use domain::{AppRef, Clock, Entropy, FlowId, Platform, Secret};
 use lambda::{Answer, Problem, Request, Response, responses};
 use pages::Trouble;
 use platforms::{App, Apps, Authorize, ConsentRequest};
@@ -41,18 +41,21 @@ impl OauthStart {
         let now = self.clock.now();
         let locale = locale_of(&request, None);
         let platform = request.path_parameter::<Platform>("platform").ok();
-        let known = platform.and_then(|platform| {
-            Some((
-                platform,
-                platforms::authorize(platform)?,
-                apps.get(platform)?,
-            ))
-        });
-        let Some((platform, authorize, app)) = known else {
-            return Ok(trouble(locale, &self.product, Trouble::NotFound, None));
+        let stop = |why| Ok(trouble(locale, &self.product, why, None));
+        let known = platform.filter(|platform| apps.get(*platform).is_some());
+        let known = known.and_then(|platform| Some((platform, platforms::authorize(platform)?)));
+        let Some((platform, authorize)) = known else {
+            return stop(Trouble::NotFound);
         };
         let Some(session) = session_of(&request, &self.sessions, now).await? else {
-            return Ok(trouble(locale, &self.product, Trouble::SessionEnded, None));
+            return stop(Trouble::SessionEnded);
+        };
+        let app = match session.environment {
+            None => apps.get(platform),
+            Some(environment) => apps.at(AppRef::new(platform, environment)),
+        };
+        let Some(app) = app else {
+            return stop(Trouble::NotFound);
         };
         self.open(&request, platform, (authorize, app), session)
             .await
@@ -90,6 +93,7 @@ impl OauthStart {
             user_id: session.user_id,
             user_label: session.user_label,
             platform,
+            client_id: Some(app.client_id.clone()),
             redirect_uri,
             sealed_verifier: None,
             scopes,
@@ -122,7 +126,8 @@ impl OauthStart {
             scopes: &flow.scopes,
             verifier: verifier.as_ref(),
         };
-        tracing::info!(flow.id = %flow.flow_id, platform = %platform, "flow started");
+        let environment = app.environment().as_str();
+        tracing::info!(flow.id = %flow.flow_id, platform = %platform, environment, "flow started");
         Ok(self.away(&authorize.consent_url(app, &consent)))
     }
 

@@ -89,6 +89,7 @@ impl Session {
             hash: hash(&cookie),
             user_id: link.user_id.clone(),
             user_label: link.user_label.clone(),
+            environment: link.environment,
             return_to: link.return_to.clone(),
             locale: link.locale.clone(),
             expires_at: now + SESSION_LIFE,

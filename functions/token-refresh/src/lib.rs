@@ -179,9 +179,10 @@ impl Due {
 }
 
 /// Whether a connection is to be asked for now. While its platform's breaker is open, asking is of no
-/// use, and it stays due; afterwards each waits for its turn.
+/// use, and it stays due; afterwards each waits for its turn. The index does not say whose a sandbox's
+/// connection is: it waits for the production's breaker too, and the worker asks its own.
 fn is_awake(row: &DueConnection, breakers: &[Breaker], now: Timestamp) -> bool {
-    let breaker = breakers.iter().find(|one| one.platform == row.platform);
+    let breaker = breakers.iter().find(|one| one.app == row.platform.into());
     breaker.is_none_or(|breaker| {
         let bucket = bucket_of(row.connection_id.as_str(), RAMP_MINUTES);
         breaker.open_until <= now && has_its_turn(bucket, breaker.open_until, now)

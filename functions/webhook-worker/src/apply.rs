@@ -1,7 +1,10 @@
 //! What a delivery does.
 
-use domain::{Account, Delivery, PublishNews, ReceivedWebhook, Timestamp, WebhookEffect};
+use domain::{
+    Account, AppRef, Delivery, PublishNews, ReceivedWebhook, Telling, Timestamp, WebhookEffect,
+};
 use lambda::Error;
+use ledger::{Of, Outcome, Through};
 use platforms::Apps;
 use posts::{Told, release_open, told};
 use statistics::SyncMessage;
@@ -31,31 +34,50 @@ impl WebhookWorker {
         received: &ReceivedWebhook,
         delivery: &Delivery,
     ) -> Result<Applied, Error> {
+        // First what may be done again: a worker that dies after it leaves nothing but a repetition.
+        let told = self.record(received.app(), delivery).await?;
         match &delivery.effect {
+            WebhookEffect::Nothing if told == Some(Outcome::Gone) => Ok(Applied::Unknown),
             WebhookEffect::Nothing => self.settle(mark).await,
             WebhookEffect::AuthorizationRemoved { reason } => {
                 tracing::info!(delivery.id = %mark.delivery_id, reason, "authorization removed");
                 let when = delivery.occurred_at.unwrap_or(received.received_at);
-                self.removed(mark, delivery, when).await
+                let account = delivery.account_id.as_deref();
+                let account = account.map(|id| Account::key_of(received.app(), id));
+                self.removed(mark, account, when).await
             }
             WebhookEffect::Publish { publish_id, news } => {
-                self.published(mark, publish_id, news).await
+                let publish = (received.app(), publish_id.as_str());
+                self.published(mark, publish, news).await
             }
         }
     }
 
-    /// Ends every connection to the account. Each end is a transaction of its own, and ending twice
-    /// changes nothing: a worker that dies half-way leaves a delivery that is taken over.
+    /// Keeps what it tells of the account's records; `None` where that is nothing.
+    async fn record(&self, app: AppRef, delivery: &Delivery) -> Result<Option<Outcome>, Error> {
+        let Some(account_id) = &delivery.account_id else {
+            return Ok(None);
+        };
+        if delivery.facts.is_empty() {
+            return Ok(None);
+        }
+        let of = Of { app, account_id };
+        let (facts, through) = (&delivery.facts, Through::Account);
+        let kept = self.ledger.keep(of, through, facts, Telling::Everything);
+        Ok(Some(kept.await?))
+    }
+
+    /// Ends every connection to the account of this key. Each end is a transaction of its own, and
+    /// ending twice changes nothing: a worker that dies half-way leaves a delivery that is taken over.
     async fn removed(
         &self,
         mark: &Mark,
-        delivery: &Delivery,
+        account: Option<String>,
         when: Timestamp,
     ) -> Result<Applied, Error> {
-        let Some(account) = &delivery.account_id else {
+        let Some(account) = account else {
             return self.settle(mark).await;
         };
-        let account = Account::key_of(mark.platform, account);
         // First the mark, then the holders: whoever confirms in between is refused by the mark, and so
         // is a flow that still waits for its creator. That is the whole effect on an account that
         // nobody here holds.
@@ -117,13 +139,13 @@ impl WebhookWorker {
     async fn published(
         &self,
         mark: &Mark,
-        publish_id: &str,
+        (app, publish_id): (AppRef, &str),
         news: &PublishNews,
     ) -> Result<Applied, Error> {
-        let found = self.targets.of_publish(mark.platform, publish_id).await?;
+        let found = self.targets.of_publish(app, publish_id).await?;
         let mut targets = Vec::new();
         // The index lags: a target may have begun another publish since, whose news this is not.
-        let key = publish_key(mark.platform, publish_id);
+        let key = publish_key(app, publish_id);
         for (post, target) in found {
             let found = self.targets.get(&post, &target).await?;
             targets.extend(found.filter(|target| target.publish_key.as_deref() == Some(&key)));

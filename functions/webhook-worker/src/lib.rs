@@ -18,6 +18,7 @@ use domain::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lambda::Error;
 use lambda::sqs::{Message, Outcome};
+use ledger::Ledger;
 use limits::Limiter;
 use posts::PublishQueue;
 use statistics::InsightsQueue;
@@ -38,6 +39,8 @@ pub struct WebhookWorker {
     pub targets: Targets,
     /// What the product is told.
     pub events: Events,
+    /// What platforms tell of accounts.
+    pub ledger: Ledger,
     /// Connections and their end.
     pub tokens: Tokens,
     /// Where platforms count what is open.
@@ -129,6 +132,7 @@ impl WebhookWorker {
         tracing::info!(delivery.id = %id, platform = %raw.platform, "delivery replayed");
         let received = ReceivedWebhook {
             platform: raw.platform,
+            environment: raw.environment,
             received_at: raw.received_at,
             headers: raw.headers,
             body: raw.body,
@@ -157,7 +161,7 @@ impl WebhookWorker {
         since: Timestamp,
     ) -> Result<Ended, Error> {
         let now = self.tokens.clock().now();
-        let id = DeliveryId::of(received.platform, &delivery.dedup_key);
+        let id = DeliveryId::of(received.app(), &delivery.dedup_key);
         let wanted = Mark {
             delivery_id: id.clone(),
             platform: received.platform,
@@ -237,6 +241,7 @@ impl WebhookWorker {
         let raw = RawBody {
             delivery_id: id.clone(),
             platform: received.platform,
+            environment: received.environment,
             body,
             object_key,
             headers: received.headers.clone(),
@@ -254,7 +259,7 @@ impl WebhookWorker {
 /// The account that a delivery is about, as the table of accounts names it.
 fn account_key(received: &ReceivedWebhook, delivery: &Delivery) -> Option<String> {
     let account = delivery.account_id.as_ref()?;
-    Some(Account::key_of(received.platform, account))
+    Some(Account::key_of(received.app(), account))
 }
 
 fn headers(kept: &[(String, String)]) -> HeaderMap {

@@ -3,13 +3,16 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use domain::Who;
+use domain::{RecordKind, Who};
 use lambda::sqs::Options;
 use lambda::variables as var;
 use posts::PublishQueue;
 use store::{Accounts, Deliveries, Targets};
 use webhook_worker::{Bodies, WebhookWorker};
 use wiring::Wiring;
+
+/// What platforms' webhooks tell of so far.
+const RECORDS: &[RecordKind] = &[RecordKind::MediaItem];
 
 fn main() -> ExitCode {
     lambda::start(async |env| {
@@ -20,6 +23,7 @@ fn main() -> ExitCode {
             accounts: Accounts::new(wiring.dynamodb(), table(&var::TABLE_ACCOUNTS)),
             targets: Targets::new(wiring.dynamodb(), table(&var::TABLE_TARGETS)),
             events: wiring.events(&env).acting(Who::PLATFORM),
+            ledger: wiring.ledger(&env, RECORDS),
             tokens: wiring.tokens(&env)?,
             limiter: wiring.limiter(&env),
             publish: PublishQueue::new(wiring.sqs(), env.text(&var::QUEUE_PUBLISH)),

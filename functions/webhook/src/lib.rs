@@ -11,10 +11,13 @@ use std::time::Duration;
 use aws_sdk_s3::primitives::ByteStream;
 use data_encoding::{BASE64, HEXLOWER};
 use domain::metric::{WEBHOOKS_FAILED, WEBHOOKS_REFUSED};
-use domain::{Clock, Entropy, Meter, Platform, ReceivedWebhook, Timestamp, WebhookMessage};
+use domain::{
+    AppRef, Clock, Entropy, Environment, Meter, Platform, ReceivedWebhook, Timestamp,
+    WebhookMessage,
+};
 use http::{Method, StatusCode};
 use lambda::{Answer, CachedSecret, Code, Problem, Request, Response, responses};
-use platforms::{App, Apps, Handshake, Verified};
+use platforms::{App, Apps, Handshake, Unverified, Verified};
 
 /// A body larger than this goes to S3: in base64 it would come near SQS's 1 MiB.
 const MOST_IN_MESSAGE: usize = 700 * 1_024;
@@ -49,17 +52,21 @@ impl Webhook {
             return Err(Problem::not_found());
         };
         let apps = self.apps.get().await;
-        let app = apps.get(platform).ok_or(Problem::not_found())?;
+        let all = apps.all(platform);
+        if all.is_empty() {
+            return Err(Problem::not_found());
+        }
         if request.method() == Method::GET {
-            return greet(hooks, app, &request);
+            return greet(hooks, all, &request);
         }
         let raw = request.body_within(hooks.max_body())?;
-        let verified = self.verified(hooks, app, platform, &request).await?;
+        let (environment, verified) = self.verified(hooks, all, platform, &request).await?;
         if verified.secret > 0 {
             tracing::warn!(platform = %platform, "a webhook was signed with an older secret");
         }
         let headers = kept(hooks.kept_headers(), &request);
-        let kept = self.keep(platform, headers, raw).await;
+        let app = AppRef::new(platform, environment);
+        let kept = self.keep(app, headers, raw).await;
         if kept.is_err() {
             self.meter.count(&WEBHOOKS_FAILED, platform.into());
         }
@@ -71,19 +78,31 @@ impl Webhook {
     async fn verified(
         &self,
         hooks: &dyn platforms::Webhook,
-        app: &App,
+        apps: &[App],
         platform: Platform,
         request: &Request,
-    ) -> Result<Verified, Problem> {
+    ) -> Result<(Environment, Verified), Problem> {
         let now = self.clock.now();
-        let check =
-            |app: &App| hooks.verify(app, request.headers(), request.body(), now, self.tolerance);
-        let refused = match check(app) {
+        // What an app's secret signed is that app's, whatever the body says.
+        let check = |apps: &[App]| {
+            let mut refused = Unverified::Mismatch;
+            for app in apps {
+                let (headers, body) = (request.headers(), request.body());
+                match hooks.verify(app, headers, body, now, self.tolerance) {
+                    Ok(verified) => return Ok((app.environment(), verified)),
+                    // A signature of this app's, and too old: no other app says more.
+                    Err(Unverified::Stale) => return Err(Unverified::Stale),
+                    Err(other) => refused = other,
+                }
+            }
+            Err(refused)
+        };
+        let refused = match check(apps) {
             Ok(verified) => return Ok(verified),
             Err(refused) => refused,
         };
         let again = self.apps.get_again().await;
-        if let Some(Ok(verified)) = again.get(platform).map(check) {
+        if let Ok(verified) = check(again.all(platform)) {
             return Ok(verified);
         }
         tracing::warn!(platform = %platform, why = %refused, "a webhook was refused");
@@ -91,17 +110,18 @@ impl Webhook {
         Err(Problem::new(Code::SignatureInvalid))
     }
 
-    async fn keep(&self, platform: Platform, headers: Vec<(String, String)>, raw: &[u8]) -> Answer {
+    async fn keep(&self, app: AppRef, headers: Vec<(String, String)>, raw: &[u8]) -> Answer {
         let received_at = self.clock.now();
         let mut received = ReceivedWebhook {
-            platform,
+            platform: app.platform,
+            environment: app.environment,
             received_at,
             headers,
             body: None,
             object_key: None,
         };
         if raw.len() > MOST_IN_MESSAGE {
-            received.object_key = Some(self.put(platform, received_at, raw).await?);
+            received.object_key = Some(self.put(app.platform, received_at, raw).await?);
         } else {
             received.body = Some(BASE64.encode(raw));
         }
@@ -132,8 +152,15 @@ impl Webhook {
     }
 }
 
-fn greet(hooks: &dyn platforms::Webhook, app: &App, request: &Request) -> Answer {
-    match hooks.handshake(app, request.query()?.pairs()) {
+fn greet(hooks: &dyn platforms::Webhook, apps: &[App], request: &Request) -> Answer {
+    let query = request.query()?;
+    let greeted = apps.iter().map(|app| hooks.handshake(app, query.pairs()));
+    // One app's word of welcome is worth more than another's refusal.
+    let answer = greeted.reduce(|one, next| match one {
+        Some(Handshake::Answer { .. }) => one,
+        _ => next.or(one),
+    });
+    match answer.flatten() {
         None => Err(Problem::new(Code::MethodNotAllowed)),
         Some(Handshake::Refused) => Ok(responses::empty(StatusCode::FORBIDDEN)),
         Some(Handshake::Answer { content_type, body }) => {

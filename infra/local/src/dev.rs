@@ -55,6 +55,9 @@ pub struct Dev {
 /// app has verified.
 pub const MEDIA_ORIGIN: &str = "https://media.passerelle.test";
 
+/// Where mails come from, unless a parameter says otherwise. They are captured; none leaves the machine.
+pub const MAIL_FROM: &str = "mail@passerelle.test";
+
 /// The address of the media bucket itself.
 pub fn media_bucket(stack: &Stack) -> Result<String> {
     Ok(format!(
@@ -101,6 +104,8 @@ impl Dev {
         }
         let media = stack_options.parameters.entry("MediaBaseUrl".to_owned());
         media.or_insert_with(|| MEDIA_ORIGIN.to_owned());
+        let sender = stack_options.parameters.entry("MailFromAddress".to_owned());
+        sender.or_insert_with(|| MAIL_FROM.to_owned());
         stack_options.binaries = binaries;
         stack_options.schedules = true;
         let stack = Stack::start_behind(cloud, door, stack_options).await?;
@@ -192,6 +197,7 @@ impl Dev {
         let service = self.stack.mint_jwt("backend", &["service"])?;
         let api = self.stack.api_url();
         let logs = self.stack.logs().display();
+        let mails = self.stack.mails_url();
         let platforms = match &self.sandbox {
             Some(sandbox) => format!("{} (stand-in)", sandbox.base_url()),
             None => "as the --platforms file says".to_owned(),
@@ -203,7 +209,7 @@ impl Dev {
             .collect();
         Ok(format!(
             "\n  API        {api}\n  JWT        {token}\n             (of the sample user: connections, posts, stats)\n  service    {service}\n             (of a backend: POST /v1/sessions, or with Passerelle-User)\n  session    {link}\n  platforms  {platforms}\n{webhooks}  \
-             logs       {logs}\n  stop       Ctrl-C\n\n"
+             mails      {mails}\n  logs       {logs}\n  stop       Ctrl-C\n\n"
         ))
     }
 

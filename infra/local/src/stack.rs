@@ -20,6 +20,7 @@ use crate::{
     host::{Host, HostOptions, Invocation},
     iam::Policy,
     issuer::{AUDIENCE, Issuer},
+    mailbox::Mailbox,
     pollers::Pollers,
     proxy::{Buses, Call, Fault, Proxy, Record, Rule, Scripted},
     schedule::Schedules,
@@ -144,6 +145,8 @@ impl Stack {
             let rules = resolver.value(&properties["CorsConfiguration"]["CorsRules"])?;
             proxy.set_cors(&values.physical[logical].reference, &rules);
         }
+        let folder = cloud.home().join("mails").join(&options.name);
+        open_mailbox(&proxy, &aws, &resolver, &folder)?;
         let logs = cloud.home().join("logs").join(&options.name);
         if logs.exists() {
             std::fs::remove_dir_all(&logs).context("removing the logs of an earlier run")?;
@@ -305,6 +308,16 @@ impl Stack {
         self.proxy.faults().clear();
     }
 
+    /// The mails that SES's stand-in took, and its knobs.
+    pub fn mailbox(&self) -> &Mailbox {
+        self.proxy.mailbox()
+    }
+
+    /// Where captured mails are listed.
+    pub fn mails_url(&self) -> String {
+        format!("{}/_mails", self.proxy.url())
+    }
+
     /// The record of AWS calls.
     pub fn record(&self) -> &Record {
         self.proxy.record()
@@ -403,6 +416,37 @@ impl Drop for Stack {
     fn drop(&mut self) {
         self.host.abandon();
     }
+}
+
+/// Binds SES's stand-in to the stack's configuration sets and to the queues that its rules feed.
+fn open_mailbox(proxy: &Proxy, aws: &Aws, resolver: &Resolver<'_>, folder: &Path) -> Result<()> {
+    let physical = &resolver.values.physical;
+    let sets = resolver.of_type("AWS::SES::ConfigurationSet")?;
+    let sets = sets
+        .iter()
+        .map(|(logical, _)| physical[*logical].reference.clone());
+    let mut queues = Vec::new();
+    for (logical, properties) in resolver.of_type("AWS::Events::Rule")? {
+        let rule = resolver
+            .value(properties)
+            .with_context(|| format!("rule {logical}"))?;
+        let of_ses = rule["EventPattern"]["source"] == json!(["aws.ses"]);
+        for target in rule["Targets"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|_| of_ses)
+        {
+            let arn = target["Arn"].as_str().unwrap_or_default();
+            let queue = physical
+                .values()
+                .find(|one| one.attributes.get("Arn").is_some_and(|known| known == arn));
+            let queue =
+                queue.with_context(|| format!("rule {logical} feeds no queue of the stack"))?;
+            queues.push(queue.reference.clone());
+        }
+    }
+    proxy.mailbox().open(aws, sets.collect(), queues, folder)
 }
 
 /// Waits until `check` gives a value, asking every 20 ms, for at most `bound`.

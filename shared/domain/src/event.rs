@@ -44,6 +44,30 @@ pub enum EventKind {
     /// Statistics of a connection were read.
     #[serde(rename = "stats.updated")]
     StatsUpdated,
+    /// A connection's access ends soon, and only its creator can prolong it.
+    #[serde(rename = "connection.expiring")]
+    ConnectionExpiring,
+    /// A comment, reply or mention by somebody else.
+    #[serde(rename = "comment.received")]
+    CommentReceived,
+    /// A private message to the account.
+    #[serde(rename = "message.received")]
+    MessageReceived,
+    /// Somebody began to follow or to pay.
+    #[serde(rename = "fan.new")]
+    FanNew,
+    /// Somebody prolonged what they pay for, or came back.
+    #[serde(rename = "fan.renewed")]
+    FanRenewed,
+    /// Somebody no longer follows or pays.
+    #[serde(rename = "fan.lost")]
+    FanLost,
+    /// Money was earned or taken back.
+    #[serde(rename = "earning.recorded")]
+    EarningRecorded,
+    /// An import was read to its end.
+    #[serde(rename = "import.finished")]
+    ImportFinished,
 }
 
 impl EventKind {
@@ -62,6 +86,14 @@ impl EventKind {
             Self::PostOutcomeUnknown => "post.outcome_unknown",
             Self::PostCancelled => "post.cancelled",
             Self::StatsUpdated => "stats.updated",
+            Self::ConnectionExpiring => "connection.expiring",
+            Self::CommentReceived => "comment.received",
+            Self::MessageReceived => "message.received",
+            Self::FanNew => "fan.new",
+            Self::FanRenewed => "fan.renewed",
+            Self::FanLost => "fan.lost",
+            Self::EarningRecorded => "earning.recorded",
+            Self::ImportFinished => "import.finished",
         }
     }
 }

@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use data_encoding::BASE32HEX_NOPAD;
 use serde::{Deserialize, Serialize};
 
-use crate::{Entropy, Platform, Timestamp};
+use crate::{Account, AppRef, Entropy, Environment, Platform, Timestamp};
 
 /// A text that is not an id of the expected kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +104,18 @@ impl ConnectionId {
             &[user.as_str(), platform.as_str(), account_id],
         ))
     }
+
+    /// The same for any account. One that was connected with a sandbox's app is another one than the
+    /// production's of the same id: ids of accounts are each app's own.
+    pub fn to(user: &UserId, account: &Account) -> Self {
+        match account.environment {
+            Environment::Production => Self::of(user, account.platform, &account.id),
+            Environment::Sandbox => Self(derived(
+                Self::PREFIX,
+                &[user.as_str(), &account.app().to_string(), &account.id],
+            )),
+        }
+    }
 }
 
 impl EventId {
@@ -111,6 +123,22 @@ impl EventId {
     /// the same cause writes the same row, so an event is told once however often its write runs.
     pub fn of(cause: &[&str]) -> Self {
         Self(derived(Self::PREFIX, cause))
+    }
+}
+
+impl AttemptId {
+    /// When it was made, in milliseconds.
+    pub fn made_at(&self) -> Timestamp {
+        // 10 of its characters hold the 48 bits of time, and 2 of the random ones.
+        let letters = self.0.bytes().skip(Self::PREFIX.len()).take(10);
+        let bits = letters.fold(0_i64, |bits, letter| {
+            let value = match letter {
+                b'0'..=b'9' => letter - b'0',
+                _ => letter.saturating_sub(b'a') + 10,
+            };
+            bits << 5 | i64::from(value)
+        });
+        Timestamp::from_millis(bits >> 2)
     }
 }
 
@@ -123,9 +151,10 @@ impl SyncId {
 }
 
 impl DeliveryId {
-    /// The id of a delivery by what makes it unique on its platform.
-    pub fn of(platform: Platform, dedup_key: &str) -> Self {
-        Self(derived(Self::PREFIX, &[platform.as_str(), dedup_key]))
+    /// The id of a delivery by what makes it unique among those to the app.
+    pub fn of(app: impl Into<AppRef>, dedup_key: &str) -> Self {
+        let app = app.into().to_string();
+        Self(derived(Self::PREFIX, &[&app, dedup_key]))
     }
 }
 
@@ -224,12 +253,31 @@ mod tests {
     }
 
     #[test]
+    fn an_attempt_knows_when_it_was_made() {
+        for (millis, seed) in [(0, 1), (1, 2), (1_795_000_000_123, 3), ((1 << 48) - 1, 4)] {
+            let at = Timestamp::from_millis(millis);
+            let attempt = AttemptId::new(at, &SeededEntropy::new(seed));
+            assert_eq!(attempt.made_at(), at);
+        }
+        let highest: AttemptId = format!("att_{}", "v".repeat(26)).parse().unwrap();
+        assert_eq!(highest.made_at().millis(), (1 << 48) - 1);
+    }
+
+    #[test]
     fn a_connection_is_its_user_platform_and_account() {
         let user = |text: &str| text.parse::<UserId>().unwrap();
         let id = ConnectionId::of(&user("u1"), Platform::TikTok, "a");
         assert_eq!(id, ConnectionId::of(&user("u1"), Platform::TikTok, "a"));
         assert_ne!(id, ConnectionId::of(&user("u2"), Platform::TikTok, "a"));
         assert_ne!(id, ConnectionId::of(&user("u1"), Platform::TikTok, "b"));
+        let mut account: Account = serde_json::from_value(serde_json::json!({
+            "platform": "tiktok", "id": "a", "display_name": "",
+        }))
+        .unwrap();
+        assert_eq!(id, ConnectionId::to(&user("u1"), &account));
+        account.environment = Environment::Sandbox;
+        assert_ne!(id, ConnectionId::to(&user("u1"), &account));
+        assert_eq!(account.key(), "tiktok/sandbox#a");
         assert!(id.as_str().parse::<ConnectionId>().is_ok());
     }
 

@@ -246,6 +246,13 @@ metrics! {
     SYNC_FAILED = "SyncFailed", Count, BY_PLATFORM, "a synchronisation of statistics that failed";
     SYNC_MILLISECONDS = "SyncMilliseconds", Milliseconds, BY_PLATFORM,
         "how long a synchronisation of statistics took";
+    CRM_LAG = "CrmLag", Seconds, &[PLAIN],
+        "how long ago the oldest change of a batch happened when PostgreSQL had it, or did not take it";
+    CRM_CHANGES = "CrmChanges", Count, &[PLAIN], "changes written to PostgreSQL";
+    CRM_PUT_OFF = "CrmPutOff", Count, &[PLAIN],
+        "a batch of changes that PostgreSQL did not take and that comes again";
+    CRM_POISONED = "CrmPoisoned", Count, &[PLAIN],
+        "a change that can never become a row of PostgreSQL, sent to the dead letters";
     EVENTS_RELAYED = "EventsRelayed", Count, &[PLAIN],
         "an event put into the lanes of all endpoints that want it, and on the bus";
     BUS_REFUSED = "BusRefused", Count, &[PLAIN], "an event that the event bus did not take; it comes again";
@@ -260,6 +267,13 @@ metrics! {
         "each minute, the age of the oldest event that stayed unsent for five minutes; 0 without one";
     LANE_LATENESS = "LaneLateness", Seconds, &[PLAIN],
         "each minute, how long the most overdue lane has been due; 0 without one";
+    MAILS_SENT = "MailsSent", Count, &[PLAIN], "a mail that SES took";
+    MAILS_PUT_OFF = "MailsPutOff", Count, &[PLAIN],
+        "a mail that SES refused for now, to be tried again: a quota, a pause, an unverified sender";
+    MAILS_FAILED = "MailsFailed", Count, &[PLAIN],
+        "a mail that was given up: SES refused it for good, or whether SES took it is unknown";
+    MAILS_BOUNCED = "MailsBounced", Count, &[PLAIN], "an address that bounced for good";
+    MAILS_COMPLAINED = "MailsComplained", Count, &[PLAIN], "an address that complained of a mail";
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::MediaItem;
 
 /// At most so many of a platform's own figures are kept of one thing.
 const MOST_OWN: usize = 40;
@@ -110,25 +110,6 @@ impl Figures {
     }
 }
 
-/// What one medium of an account came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MediaFigures {
-    /// The platform's id of it. Unique per platform and account, not globally.
-    pub media_id: String,
-    /// When it was published, where the platform says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub published_at: Option<Timestamp>,
-    /// Its title or caption, as the platform has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// Where it can be seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// Its figures.
-    #[serde(default)]
-    pub figures: Figures,
-}
-
 /// What several media came to together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaTotals {
@@ -143,11 +124,12 @@ pub struct MediaTotals {
 
 impl MediaTotals {
     /// The sums over `media`; of no media, nothing is known.
-    pub fn of(media: &[MediaFigures], whole: bool) -> Self {
+    pub fn of(media: &[MediaItem], whole: bool) -> Self {
         let sum = |of: fn(&Figures) -> Option<u64>| {
             let mut total = None;
             for one in media {
-                total = Some(of(&one.figures)?.saturating_add(total.unwrap_or(0)));
+                let figures = one.figures.as_ref()?;
+                total = Some(of(figures)?.saturating_add(total.unwrap_or(0)));
             }
             total
         };
@@ -314,9 +296,9 @@ mod tests {
 
     #[test]
     fn a_sum_with_a_missing_part_is_missing() {
-        let media = |views, likes| MediaFigures {
-            figures: figures(views, likes, None),
-            ..MediaFigures::default()
+        let media = |views, likes| MediaItem {
+            figures: Some(figures(views, likes, None)),
+            ..MediaItem::default()
         };
         let totals = MediaTotals::of(&[media(Some(5), Some(1)), media(Some(7), None)], true);
         assert_eq!((totals.count, totals.whole), (2, true));

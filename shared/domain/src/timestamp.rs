@@ -50,6 +50,13 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// From RFC 3339, with any offset; to the millisecond.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        let millis = at.unix_timestamp_nanos().div_euclid(1_000_000);
+        i64::try_from(millis).ok().map(Self)
+    }
+
     /// `2026-11-20T09:00:00Z` form, whole seconds.
     pub fn rfc3339(self) -> String {
         OffsetDateTime::from_unix_timestamp(self.secs())

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeliveryId, Platform, PublishedPost, Timestamp};
+use crate::{AppRef, DeliveryId, Environment, Fact, Platform, PublishedPost, Timestamp};
 
 /// What the webhook queue holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub enum WebhookMessage {
 pub struct ReceivedWebhook {
     /// Which platform.
     pub platform: Platform,
+    /// Whose secret signed it: the production's app or the sandbox's.
+    #[serde(default, skip_serializing_if = "Environment::is_production")]
+    pub environment: Environment,
     /// When it was answered.
     pub received_at: Timestamp,
     /// Headers that reading it needs.
@@ -33,6 +36,13 @@ pub struct ReceivedWebhook {
     /// … the key of the object that holds them, where they are too many for a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_key: Option<String>,
+}
+
+impl ReceivedWebhook {
+    /// The app that it was sent to.
+    pub const fn app(&self) -> AppRef {
+        AppRef::new(self.platform, self.environment)
+    }
 }
 
 /// One fact out of a webhook body; a body may hold several.
@@ -48,6 +58,8 @@ pub struct Delivery {
     pub occurred_at: Option<Timestamp>,
     /// What is to be done.
     pub effect: WebhookEffect,
+    /// What it tells of the account's records, beside that.
+    pub facts: Vec<Fact>,
 }
 
 /// What a delivery asks of us.

@@ -6,12 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::aws::Aws;
-use crate::signed::{Service, Signed, SignedError};
-
-const EVENTS: Service = Service {
-    name: "events",
-    key: "EVENTBRIDGE",
-};
+use crate::signed::{Signed, SignedError};
 
 /// One event for a bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +62,7 @@ impl EventBridge {
     /// The bus of this name or ARN. `timeout` bounds the wait for an answer.
     pub fn new(aws: &Aws, bus: impl Into<String>, timeout: Duration) -> Self {
         Self {
-            signed: Signed::new(aws, timeout),
+            signed: Signed::new(aws, "events", "events", "EVENTBRIDGE", timeout),
             bus: bus.into(),
         }
     }
@@ -95,7 +90,7 @@ impl EventBridge {
             ("content-type", "application/x-amz-json-1.1"),
             ("x-amz-target", "AWSEvents.PutEvents"),
         ];
-        let answer = self.signed.post(EVENTS, "/", &headers, &body).await?;
+        let answer = self.signed.post("/", &headers, &body).await?;
         if answer.status != 200 {
             return Err(EventBridgeError::Refused(answer.status));
         }

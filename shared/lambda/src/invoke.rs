@@ -3,12 +3,7 @@
 use std::time::Duration;
 
 use crate::aws::Aws;
-use crate::signed::{Service, Signed, SignedError};
-
-const LAMBDA: Service = Service {
-    name: "lambda",
-    key: "LAMBDA",
-};
+use crate::signed::{Signed, SignedError};
 
 /// Calls functions.
 #[derive(Debug)]
@@ -31,10 +26,19 @@ pub enum InvokeError {
     Failed,
 }
 
+impl From<SignedError> for InvokeError {
+    fn from(error: SignedError) -> Self {
+        match error {
+            SignedError::Unsignable(why) => Self::Unsignable(why),
+            SignedError::NoAnswer => Self::NoAnswer,
+        }
+    }
+}
+
 impl Invoker {
     /// With the function's own credentials. `timeout` bounds the wait for an answer.
     pub fn new(aws: &Aws, timeout: Duration) -> Self {
-        Self(Signed::new(aws, timeout))
+        Self(Signed::new(aws, "lambda", "lambda", "LAMBDA", timeout))
     }
 
     /// Hands an event to a function and returns once Lambda has taken it: the function runs after.
@@ -58,22 +62,13 @@ impl Invoker {
             ("content-type", "application/json"),
             ("x-amz-invocation-type", kind),
         ];
-        let answer = self.0.post(LAMBDA, &path, &headers, event).await?;
+        let answer = self.0.post(&path, &headers, event).await?;
         if !(200..300).contains(&answer.status) {
             return Err(InvokeError::Refused(answer.status));
         }
-        if answer.function_error {
+        if answer.headers.contains_key("x-amz-function-error") {
             return Err(InvokeError::Failed);
         }
         Ok(answer.body)
-    }
-}
-
-impl From<SignedError> for InvokeError {
-    fn from(error: SignedError) -> Self {
-        match error {
-            SignedError::Unsignable(why) => Self::Unsignable(why),
-            SignedError::NoAnswer => Self::NoAnswer,
-        }
     }
 }

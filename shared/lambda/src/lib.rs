@@ -45,6 +45,7 @@ mod secrets;
 mod signed;
 pub mod sqs;
 mod start;
+pub mod stream;
 pub mod table_stream;
 pub mod variables;
 
@@ -58,6 +59,7 @@ pub use problem::{Code, FieldError, Problem};
 pub use request::{Caller, Claims, Query, Request, RequestBuilder, Scope};
 pub use responses::{Cookie, Response};
 pub use secrets::{CachedSecret, SecretError, SecretSource, SecretsManager};
+pub use signed::{Signed, SignedAnswer, SignedError};
 pub use start::{Error, start};
 
 /// What a handler of HTTP requests gives back.

@@ -1,6 +1,7 @@
-//! One signed request to a service of AWS for which no SDK crate is worth its size: the signer comes
-//! with every SDK client.
+//! One signed request to an AWS service of which we use one operation: its SDK crate would be one
+//! operation of fifty for us; the signer comes with every SDK client.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::ProvideCredentials;
@@ -18,40 +19,44 @@ use crate::aws::Aws;
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// Sends signed requests with the function's own credentials.
+/// A service that is called by signed requests. It never sends one twice by itself.
 #[derive(Debug)]
-pub(crate) struct Signed {
+pub struct Signed {
     aws: Aws,
     connector: Connector,
+    /// The name that is signed for.
+    service: &'static str,
+    /// Where it is found, without a slash at the end.
+    endpoint: String,
 }
 
-/// A service, by its name in signatures and host names and by its key in `AWS_ENDPOINT_URL_<KEY>`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Service {
-    pub(crate) name: &'static str,
-    pub(crate) key: &'static str,
-}
-
-/// What a service answered, whatever its status.
-#[derive(Debug)]
-pub(crate) struct SignedAnswer {
-    pub(crate) status: u16,
-    pub(crate) function_error: bool,
-    pub(crate) body: Vec<u8>,
+/// What a service answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers, by lower-case name.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SignedError {
+pub enum SignedError {
+    /// The request could not be built or signed: it was not sent.
     #[error("the call cannot be signed: {0}")]
     Unsignable(String),
-    #[error("the service did not answer")]
+    /// No answer came, or not in time: whether the request arrived is unknown.
+    #[error("no answer came")]
     NoAnswer,
 }
 
 impl Signed {
-    /// `timeout` bounds the wait for an answer.
-    pub(crate) fn new(aws: &Aws, timeout: Duration) -> Self {
+    /// A service by the name that is signed for, its host's first label and the key of its endpoint
+    /// override (`AWS_ENDPOINT_URL_<KEY>`), with the function's own credentials. `timeout` bounds the
+    /// wait for an answer.
+    pub fn new(aws: &Aws, service: &'static str, host: &str, key: &str, timeout: Duration) -> Self {
         let settings = HttpConnectorSettings::builder()
             .connect_timeout(CONNECT)
             .read_timeout(timeout)
@@ -64,40 +69,42 @@ impl Signed {
         Self {
             aws: aws.clone(),
             connector,
+            service,
+            endpoint: aws.endpoint(host, key),
         }
     }
 
-    /// Posts `body` to `path` of the service, once.
-    pub(crate) async fn post(
+    /// Sends one POST with these headers, the content's type among them, and reads its answer.
+    pub async fn post(
         &self,
-        service: Service,
         path: &str,
-        headers: &[(&'static str, &'static str)],
+        headers: &[(&'static str, &str)],
         body: &str,
     ) -> Result<SignedAnswer, SignedError> {
-        let request = self.signed(service, path, headers, body).await?;
+        let request = self.signed(path, headers, body).await?;
         let answer = self.connector.call(request).await;
         let answer = answer.map_err(|_| SignedError::NoAnswer)?;
         let status = answer.status().as_u16();
-        let function_error = answer.headers().get("x-amz-function-error").is_some();
+        let headers = answer.headers().iter();
+        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+        let headers = headers.collect();
         let body = aws_smithy_types::byte_stream::ByteStream::new(answer.into_body());
         let body = body.collect().await.map_err(|_| SignedError::NoAnswer)?;
         Ok(SignedAnswer {
             status,
-            function_error,
+            headers,
             body: body.to_vec(),
         })
     }
 
     async fn signed(
         &self,
-        service: Service,
         path: &str,
-        headers: &[(&'static str, &'static str)],
+        headers: &[(&'static str, &str)],
         body: &str,
     ) -> Result<Request, SignedError> {
         let unsignable = |error: &dyn std::fmt::Display| SignedError::Unsignable(error.to_string());
-        let url = format!("{}{path}", self.aws.endpoint(service.name, service.key));
+        let url = format!("{}{path}", self.endpoint);
         let provider = self.aws.config().credentials_provider();
         let provider = provider.ok_or_else(|| unsignable(&"no credentials"))?;
         let credentials = provider.provide_credentials().await;
@@ -107,18 +114,14 @@ impl Signed {
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region(&region)
-            .name(service.name)
+            .name(self.service)
             .time(SystemTime::now())
             .settings(SigningSettings::default())
             .build()
             .map_err(|error| unsignable(&error))?;
-        let signable = SignableRequest::new(
-            "POST",
-            &url,
-            headers.iter().copied(),
-            SignableBody::Bytes(body.as_bytes()),
-        )
-        .map_err(|error| unsignable(&error))?;
+        let signable = SignableBody::Bytes(body.as_bytes());
+        let signable = SignableRequest::new("POST", &url, headers.iter().copied(), signable)
+            .map_err(|error| unsignable(&error))?;
         let (instructions, _) = sign(signable, &params.into())
             .map_err(|error| unsignable(&error))?
             .into_parts();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::Timestamp;
-use platforms::{Limit, LimitOf, Rule};
+use platforms::{Counts, Limit, LimitOf, Rule};
 use serde::{Deserialize, Serialize};
 
 /// The platform counts when a call arrives, we when it is sent: a place is given this much later than
@@ -18,6 +18,12 @@ const MARGIN: i64 = 1_000;
 const HELD_FOR: i64 = 120_000;
 /// How many places of one limit are held at a time; whoever comes after is told the next one, unheld.
 const MOST_HELD: usize = 500;
+/// How many calls of one account are remembered where accounts are counted: the last one decides, and
+/// the others stand in where it is given back.
+const KEPT_OF_ONE: usize = 8;
+/// How long a limit of what is open is closed at most, where the platform itself names no later instant;
+/// after as long without a word it is forgotten how often it was.
+const LONGEST_CLOSED: i64 = 3_600_000;
 
 /// All limits of one owner, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +49,9 @@ struct Ledger {
     /// Closed until then, by the platform's own word.
     #[serde(rename = "x", skip_serializing_if = "is_zero")]
     closed_until: i64,
+    /// How often in a row the platform said so of a limit of what is open.
+    #[serde(rename = "k", skip_serializing_if = "none")]
+    closings: u8,
 }
 
 /// Who wants to call, and when.
@@ -115,10 +124,32 @@ impl Books {
         Given::Later(Timestamp::from_millis(at), limit)
     }
 
-    /// The platform says that the limit is reached, until `until`.
-    pub(crate) fn close(&mut self, limit: &Limit, until: Timestamp) {
+    /// The platform says that the limit is reached, until `until`; of what is open it may end sooner or
+    /// last longer, so that is looked at again then, and after twice the time whenever it is said again.
+    pub(crate) fn close(&mut self, limit: &Limit, until: Timestamp, now: Timestamp) {
+        let (until, now) = (until.millis(), now.millis());
         let ledger = self.of(limit);
-        ledger.closed_until = ledger.closed_until.max(until.millis());
+        ledger.tidy(limit.rule, now);
+        let mut closed = until;
+        // Whoever was refused at the same moment says nothing new.
+        if matches!(limit.rule, Rule::Open { .. }) && ledger.closed_until <= now {
+            let span = (until - now).max(0);
+            let grown = span.saturating_mul(1 << ledger.closings.min(10));
+            closed = until.max(now + grown.min(LONGEST_CLOSED));
+            ledger.closings = ledger.closings.saturating_add(1);
+        }
+        ledger.closed_until = ledger.closed_until.max(closed);
+    }
+
+    /// The platform clearly refused the call whose places were taken by this asking: they are free
+    /// again wherever only the others count. Whether anything changed.
+    pub(crate) fn give_back(&mut self, limits: &[Limit], taken: Ask<'_>) -> bool {
+        let counted = |limit: &&Limit| limit.counts == Counts::Effects;
+        let mut changed = false;
+        for limit in limits.iter().filter(counted) {
+            changed |= self.of(limit).give_back(limit.rule, taken);
+        }
+        changed
     }
 
     /// What was open under this id no longer is. Whether anything changed.
@@ -129,13 +160,24 @@ impl Books {
         let released = ledger.members.len() < before;
         if released {
             // The platform's own count went down as well.
-            ledger.closed_until = 0;
+            (ledger.closed_until, ledger.closings) = (0, 0);
         }
         released
     }
 }
 
 impl Book {
+    /// Gives an account that calls another name; `false` where it is not in the book.
+    pub(crate) fn rename(&mut self, account: &str, name: &str) -> bool {
+        let members = self.0.values_mut().flat_map(|one| &mut one.members);
+        let mut renamed = false;
+        for (member, _) in members.filter(|(member, _)| member == account) {
+            name.clone_into(member);
+            renamed = true;
+        }
+        renamed
+    }
+
     /// Whether nothing in it counts any more.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.values().all(|ledger| *ledger == Ledger::default())
@@ -148,8 +190,9 @@ impl Ledger {
         self.calls.retain(|call| *call > since);
         self.members.retain(|(_, at)| *at > since);
         self.held.retain(|(_, at)| *at > now - HELD_FOR);
-        if self.closed_until <= now {
-            self.closed_until = 0;
+        let kept = if self.closings > 0 { LONGEST_CLOSED } else { 0 };
+        if self.closed_until + kept <= now {
+            (self.closed_until, self.closings) = (0, 0);
         }
         if self.empty_at <= now {
             self.empty_at = 0;
@@ -196,10 +239,15 @@ impl Ledger {
 
     fn members(&self, most: u32, per: i64, member: &str, from: i64) -> i64 {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        if self.members.iter().any(|(known, _)| known == member) || self.members.len() < most {
+        let mut last: BTreeMap<&str, i64> = BTreeMap::new();
+        for (known, at) in &self.members {
+            let latest = last.entry(known).or_insert(*at);
+            *latest = (*latest).max(*at);
+        }
+        if last.contains_key(member) || last.len() < most {
             return from;
         }
-        let mut times: Vec<i64> = self.members.iter().map(|(_, at)| *at).collect();
+        let mut times: Vec<i64> = last.into_values().collect();
         times.sort_unstable();
         let freed = times.get(times.len().saturating_sub(most.max(1)));
         from.max(freed.map_or(from, |at| at + per))
@@ -212,7 +260,12 @@ impl Ledger {
         match rule {
             Rule::Window { .. } => self.calls.push(now),
             Rule::Accounts { .. } => {
-                self.members.retain(|(member, _)| member != ask.account);
+                let own = |(member, _): &(String, i64)| member == ask.account;
+                if self.members.iter().filter(|member| own(member)).count() >= KEPT_OF_ONE
+                    && let Some(oldest) = self.members.iter().position(own)
+                {
+                    self.members.remove(oldest);
+                }
                 self.members.push((ask.account.to_owned(), now));
             }
             Rule::Open { .. } => {
@@ -226,6 +279,26 @@ impl Ledger {
             }
             Rule::Bucket { .. } => {}
         }
+    }
+
+    /// Undoes [`Ledger::take`]; whether it was still there.
+    fn give_back(&mut self, rule: Rule, taken: Ask<'_>) -> bool {
+        let at = taken.now.millis();
+        let member = match rule {
+            Rule::Window { .. } => {
+                let place = self.calls.iter().position(|call| *call == at);
+                return place.map(|place| self.calls.remove(place)).is_some();
+            }
+            Rule::Bucket { calls, per } => {
+                self.empty_at -= interval(calls, per);
+                return true;
+            }
+            Rule::Accounts { .. } => taken.account,
+            Rule::Open { .. } => taken.id,
+        };
+        let own = |(known, since): &(String, i64)| known == member && *since == at;
+        let place = self.members.iter().position(own);
+        place.map(|place| self.members.remove(place)).is_some()
     }
 
     fn hold(&mut self, rule: Rule, id: &str, at: i64) {
@@ -253,6 +326,10 @@ impl Ledger {
 
 const fn is_zero(number: &i64) -> bool {
     *number == 0
+}
+
+const fn none(count: &u8) -> bool {
+    *count == 0
 }
 
 fn span(rule: Rule) -> i64 {

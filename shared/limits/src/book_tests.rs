@@ -1,4 +1,4 @@
-use platforms::LimitOf;
+use platforms::{Counts, LimitOf};
 use proptest::prelude::*;
 
 use super::*;
@@ -11,6 +11,7 @@ fn limit(name: &'static str, rule: Rule) -> Limit {
         name,
         of: LimitOf::Account,
         rule,
+        counts: Counts::Effects,
         codes: &[],
     }
 }
@@ -105,7 +106,7 @@ fn what_is_open_is_released() {
     assert_eq!((at(&mut books, "a"), at(&mut books, "b")), (0, 0));
     assert_eq!(at(&mut books, "a"), 0, "it is open already");
     assert_eq!(at(&mut books, "c"), 86_401_000);
-    books.close(&open, Timestamp::from_secs(500_000));
+    books.close(&open, Timestamp::from_secs(500_000), Timestamp::default());
     assert!(books.release(&open, "a") && !books.release(&open, "a"));
     assert_eq!(at(&mut books, "c"), 0);
 }
@@ -130,9 +131,117 @@ fn a_bucket_allows_a_burst_and_then_the_average() {
 #[test]
 fn the_platforms_word_closes_a_limit() {
     let mut books = Books::default();
-    books.close(&window(5), Timestamp::from_secs(30));
+    let until = Timestamp::from_secs(30);
+    books.close(&window(5), until, Timestamp::default());
+    // Said again, it is the same instant.
+    books.close(&window(5), until, Timestamp::default());
     assert_eq!(given(books.reserve(&[window(5)], ask("a", 0))), 30_000);
     assert_eq!(given(books.reserve(&[window(5)], ask("a", 30_000))), 0);
+}
+
+/// What the platform clearly refused does not count: the place is free at once, and nobody else's is.
+#[test]
+fn a_refused_call_gives_its_places_back() {
+    let daily = limit("daily", Rule::Window { calls: 2, per: DAY });
+    let users = limit("users", Rule::Accounts { most: 1, per: DAY });
+    let open = limit("open", Rule::Open { most: 1, per: DAY });
+    let minute = Limit {
+        counts: Counts::Calls,
+        ..window(2)
+    };
+    let all = [daily, users, open, minute];
+    let mut books = Books::default();
+    assert_eq!(given(books.reserve(&all, ask("a", 1_000))), 0);
+    let before = books.clone();
+    assert!(books.give_back(&all, ask("a", 1_000)));
+    // The minute's place stays taken: the platform counts every call there.
+    let mut left = Books::default();
+    left.reserve(&[minute], ask("a", 1_000));
+    for limit in [daily, users, open] {
+        left.of(&limit);
+    }
+    assert_eq!(books, left);
+    assert!(!books.give_back(&all, ask("a", 1_000)), "only once");
+    assert_eq!(
+        given(books.reserve(&[daily, users, open], ask("b", 2_000))),
+        0
+    );
+    // Another call's place is not touched, be it of the same account.
+    let mut books = before;
+    assert_eq!(given(books.reserve(&[daily, users], ask("a", 2_000))), 0);
+    assert!(books.give_back(&[daily, users], ask("a", 2_000)));
+    assert!(!books.give_back(&[daily, users], ask("a", 1_500)));
+    assert!(!books.give_back(&[open], ask("b", 1_000)));
+    assert_eq!(given(books.reserve(&[open], ask("b", 3_000))), 86_402_000);
+    assert_eq!(given(books.reserve(&[users], ask("b", 3_000))), 86_402_000);
+    assert_eq!(given(books.reserve(&[daily], ask("b", 3_000))), 0);
+}
+
+#[test]
+fn a_bucket_takes_a_place_back() {
+    let rule = Rule::Bucket {
+        calls: 1,
+        per: MINUTE,
+    };
+    let bucket = limit("bucket", rule);
+    let mut books = Books::default();
+    assert_eq!(given(books.reserve(&[bucket], ask("a", 0))), 0);
+    assert!(books.give_back(&[bucket], ask("a", 0)));
+    assert_eq!(given(books.reserve(&[bucket], ask("b", 0))), 0);
+    assert_eq!(given(books.reserve(&[bucket], ask("c", 0))), 60_000);
+}
+
+/// The same account's calls are kept, so that a refusal takes away its own alone; not without end.
+#[test]
+fn an_account_keeps_few_of_its_calls() {
+    let users = limit("users", Rule::Accounts { most: 2, per: DAY });
+    let mut books = Books::default();
+    for at in 0..1_000 {
+        assert_eq!(given(books.reserve(&[users], ask("a", at))), 0);
+    }
+    assert_eq!(books.account.0["users"].members.len(), KEPT_OF_ONE);
+    assert_eq!(given(books.reserve(&[users], ask("b", 1_000))), 0);
+    // `a` called last at 999 ms.
+    assert_eq!(given(books.reserve(&[users], ask("c", 2_000))), 86_401_999);
+}
+
+/// What is open may end at any moment, so it is looked at again soon, and ever more rarely.
+#[test]
+fn a_limit_of_what_is_open_is_closed_ever_longer() {
+    let open = limit("open", Rule::Open { most: 5, per: DAY });
+    let minutes = |number: i64| number * 60_000;
+    let mut books = Books::default();
+    let mut now = 0;
+    let close = |books: &mut Books, now: i64| {
+        let until = Timestamp::from_millis(now + minutes(10));
+        books.close(&open, until, Timestamp::from_millis(now));
+        // Others were refused at the same moment.
+        books.close(&open, until, Timestamp::from_millis(now + 50));
+        match given(books.reserve(&[open], ask("x", now + 60))) {
+            0 => 0,
+            at => at - now,
+        }
+    };
+    for pause in [10, 20, 40, 60, 60] {
+        assert_eq!(close(&mut books, now), minutes(pause));
+        now += minutes(pause);
+        assert_eq!(given(books.reserve(&[open], ask("x", now))), 0);
+        books.give_back(&[open], ask("x", now));
+        now += 500;
+    }
+    // An hour without such a word, or one that ended: it begins anew.
+    now += minutes(61);
+    assert_eq!(close(&mut books, now), minutes(10));
+    now += minutes(10);
+    assert_eq!(close(&mut books, now), minutes(20));
+    now += minutes(20);
+    assert_eq!(given(books.reserve(&[open], ask("y", now))), 0);
+    assert!(books.release(&open, "y"));
+    assert_eq!(close(&mut books, now), minutes(10));
+    // The platform's own instant is obeyed, however far.
+    let far = Timestamp::from_millis(now + minutes(1_440));
+    books.close(&open, far, Timestamp::from_millis(now));
+    assert_eq!(given(books.reserve(&[open], ask("z", now))), far.millis());
 }
 
 #[test]

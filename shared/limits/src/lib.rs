@@ -9,8 +9,8 @@ mod book;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{AttemptId, Clock, Entropy, Fault, FaultKind, Platform, Timestamp};
-use platforms::{Limit, LimitOf};
+use domain::{Account, AppRef, AttemptId, Clock, Entropy, Fault, FaultKind, Timestamp};
+use platforms::{Counts, Limit, LimitOf};
 use store::limits::{LimitRow, LimitWrite};
 use store::{Limits, StoreError};
 
@@ -34,17 +34,26 @@ pub struct Limiter {
 /// Whose calls are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner<'a> {
-    /// On which platform.
-    pub platform: Platform,
+    /// Of which app: a sandbox's calls are counted apart from the production's.
+    pub app: AppRef,
     /// Of which account there.
     pub account: &'a str,
+}
+
+impl<'a> From<&'a Account> for Owner<'a> {
+    fn from(account: &'a Account) -> Self {
+        Self {
+            app: account.app(),
+            account: &account.id,
+        }
+    }
 }
 
 /// When a call may be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Now: it is counted as made.
-    Now,
+    /// Now: it is counted as made at this instant.
+    Now(Timestamp),
     /// Not now.
     Later(Wait),
 }
@@ -81,22 +90,53 @@ impl Limiter {
         id: &str,
     ) -> Result<Place, StoreError> {
         if limits.is_empty() {
-            return Ok(Place::Now);
+            return Ok(Place::Now(self.clock.now()));
         }
         let given = self
             .change(owner, limits, |books, now| {
                 let account = owner.account;
-                Some(books.reserve(limits, Ask { id, account, now }))
+                Some((books.reserve(limits, Ask { id, account, now }), now))
             })
             .await?;
         Ok(match given {
-            None | Some(Given::Now) => Place::Now,
-            Some(Given::Later(until, limit)) => Place::Later(wait(&limit, until, self.clock.now())),
+            None => Place::Now(self.clock.now()),
+            Some((Given::Now, now)) => Place::Now(now),
+            Some((Given::Later(until, limit), _)) => {
+                Place::Later(wait(&limit, until, self.clock.now()))
+            }
         })
     }
 
+    /// The platform clearly refused the call that took its places at `taken` ([`Place::Now`]): those
+    /// in limits that count what comes of calls ([`Counts::Effects`]) are free again. Never for a call
+    /// whose answer is lost or unclear.
+    pub async fn give_back(
+        &self,
+        owner: Owner<'_>,
+        limits: &[Limit],
+        id: &str,
+        taken: Timestamp,
+    ) -> Result<(), StoreError> {
+        let returned: Vec<_> = limits
+            .iter()
+            .filter(|limit| limit.counts == Counts::Effects)
+            .copied()
+            .collect();
+        if returned.is_empty() {
+            return Ok(());
+        }
+        let account = owner.account;
+        let now = taken;
+        self.change(owner, &returned, |books, _| {
+            let given_back = books.give_back(&returned, Ask { id, account, now });
+            given_back.then_some(())
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Takes over what the platform said: where `fault` is one of the limits' own, that limit is
-    /// closed until the fault's instant.
+    /// closed until the fault's instant, one of what is open for longer each time that it is said again.
     pub async fn correct(
         &self,
         owner: Owner<'_>,
@@ -117,7 +157,7 @@ impl Limiter {
         self.change(owner, &reached, |books, now| {
             for limit in &reached {
                 let until = fault.until.unwrap_or(now + limit.rule.span());
-                books.close(limit, until);
+                books.close(limit, until, now);
             }
             Some(())
         })
@@ -138,6 +178,33 @@ impl Limiter {
         Ok(())
     }
 
+    /// An account is erased: where the app's books count accounts, a name that says nothing stands in
+    /// its place from now on, since its calls still count. `false` where they do not name it.
+    pub async fn forget(&self, app: AppRef, account: &str) -> Result<bool, StoreError> {
+        let key = format!("{app}#app");
+        for _ in 0..TRIES {
+            let row = self.table.get(&key).await?;
+            let mut book = read(&row);
+            let now = self.clock.now();
+            let attempt = AttemptId::new(now, self.entropy.as_ref());
+            if !book.rename(account, attempt.as_str()) {
+                return Ok(false);
+            }
+            let renamed = LimitWrite {
+                key: key.clone(),
+                seen: row.version,
+                book: write(&book),
+                expires_at: now.plus_secs(KEPT_SECONDS),
+            };
+            if self.table.write(&[renamed], &attempt).await? {
+                return Ok(true);
+            }
+            let pause = Duration::from_millis(self.entropy.below(100) + 5);
+            tokio::time::sleep(pause).await;
+        }
+        Err(StoreError::Unavailable("contended".to_owned()))
+    }
+
     /// Changes the books of those whom `limits` concern, in one write; `None` writes nothing.
     async fn change<T>(
         &self,
@@ -146,8 +213,8 @@ impl Limiter {
         mut change: impl FnMut(&mut Books, Timestamp) -> Option<T>,
     ) -> Result<Option<T>, StoreError> {
         let concerns = |of: LimitOf| limits.iter().any(|limit| limit.of == of);
-        let account_key = format!("{}#account#{}", owner.platform, owner.account);
-        let app_key = format!("{}#app", owner.platform);
+        let account_key = format!("{}#account#{}", owner.app, owner.account);
+        let app_key = format!("{}#app", owner.app);
         let mut pause = 10;
         for _ in 0..TRIES {
             let mut rows = Vec::new();

@@ -8,6 +8,7 @@ mod account;
 mod locale;
 mod message;
 mod page;
+mod unsubscribe;
 
 use std::sync::LazyLock;
 
@@ -18,6 +19,7 @@ pub use account::AccountView;
 pub use locale::Locale;
 pub use message::{MessagePage, Trouble};
 pub use page::{ConfirmPage, SessionPage};
+pub use unsubscribe::{Mails, UnsubscribePage};
 
 /// The one style, as it stands between the tags.
 const STYLE: &str = include_str!("../templates/style.css");

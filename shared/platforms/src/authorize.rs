@@ -109,7 +109,7 @@ pub enum Step {
 /// An account and the tokens that open it.
 #[derive(Clone, Debug)]
 pub struct Linked {
-    /// Whose.
+    /// Whose. Its environment is the app's, which is noted by who runs the exchange.
     pub account: Account,
     /// Its tokens, with the scopes as granted.
     pub bundle: TokenBundle,

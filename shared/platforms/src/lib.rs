@@ -27,7 +27,7 @@ pub use authorize::{
 };
 pub use call::{Answer, Call, Repeat};
 pub use choices::{Choices, Creator, Interactions, Notice, PostingChoices};
-pub use limit::{Limit, LimitOf, Rule};
+pub use limit::{Counts, Limit, LimitOf, Rule};
 pub use publish::{
     Action, Cancel, Finish, Job, MediaInfo, PostDraft, Publish, State, Upload, Violation,
 };

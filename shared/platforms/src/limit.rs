@@ -12,9 +12,22 @@ pub struct Limit {
     pub of: LimitOf,
     /// What is allowed.
     pub rule: Rule,
+    /// Which calls the platform counts.
+    pub counts: Counts,
     /// The platform's codes that say that it is reached, whatever our own count says: it is then
-    /// closed until the fault's own instant, or for [`Rule::span`] where the fault names none.
+    /// closed until the fault's own instant, or for [`Rule::span`] where the fault names none. One of
+    /// what is open ([`Rule::Open`]) is closed for twice as long each time that it is said again.
     pub codes: &'static [&'static str],
+}
+
+/// Which calls the platform counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counts {
+    /// Each one, whatever its answer: a limit on calling.
+    Calls,
+    /// Those that it does not clearly refuse: a limit on what comes of them. The place of a refused one
+    /// is given back; one whose answer is lost or unclear keeps it.
+    Effects,
 }
 
 /// Whose calls are counted together.

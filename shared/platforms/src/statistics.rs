@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::{Account, Fault, Figures, MediaFigures, TokenBundle};
+use domain::{Account, Fact, Fault, Figures, MediaItem, TokenBundle};
 
 use crate::{Answer, Call};
 
@@ -61,7 +61,9 @@ pub struct Reading {
     /// The account's own figures.
     pub account: Option<Figures>,
     /// Its media, newest first; for a reading of some media, those that the platform still knows.
-    pub media: Vec<MediaFigures>,
+    pub media: Vec<MediaItem>,
+    /// What else was read: comments, fans, messages, earnings, each as of when it was asked.
+    pub records: Vec<Fact>,
     /// How much of the media was read.
     pub extent: Extent,
     /// Parts that are off, since the creator did not grant what they need.

@@ -88,9 +88,10 @@ pub(crate) fn fits(
             found.push(violation(&field, "cannot_publish", sentence));
             continue;
         };
-        let Some(app) = apps.get(connection.platform) else {
+        let app = apps.of(connection.platform, connection.client_id.as_deref());
+        let Some(app) = app else {
             let sentence = format!(
-                "{} is not set up in this deployment. The operator must set it up.",
+                "The app for {} that this account was connected with is not set up in this deployment. The operator must set it up.",
                 connection.platform.title()
             );
             found.push(violation(&field, "not_configured", sentence));
@@ -190,6 +191,7 @@ mod tests {
             "connection_id": id(&user, "a"),
             "platform": "tiktok",
             "account": Account {
+                environment: domain::Environment::Production,
                 platform: Platform::TikTok,
                 id: "a".into(),
                 display_name: String::new(),

@@ -83,17 +83,15 @@ impl Chooser {
         access: &Access,
     ) -> Result<PostingChoices, ChoicesError> {
         let account = &access.connection.account;
-        let app = apps.get(account.platform).ok_or_else(|| {
+        let client_id = access.connection.client_id.as_deref();
+        let app = apps.of(account.platform, client_id).ok_or_else(|| {
             ChoicesError::Fault(Fault::new(FaultKind::AppRefused).sentence(
-                "This platform is not set up in this deployment. The operator must set it up.",
+                "The app that this account was connected with is not set up in this deployment. The operator must set it up.",
             ))
         })?;
         let call = platform.request(app, &access.bundle);
         let call = call.map_err(ChoicesError::Fault)?;
-        let owner = Owner {
-            platform: account.platform,
-            account: &account.id,
-        };
+        let owner = Owner::from(account);
         let sent_at = self.tokens.clock().now();
         // One place is kept for whoever asks of this connection next, so that a caller who waits as
         // told gets through.

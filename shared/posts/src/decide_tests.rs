@@ -18,6 +18,7 @@ pub(crate) fn target(status: TargetStatus) -> Target {
         user_id: user,
         platform: Platform::TikTok,
         account: Account {
+            environment: domain::Environment::Production,
             platform: Platform::TikTok,
             id: "a".into(),
             display_name: "A".into(),

@@ -131,6 +131,7 @@ impl Fetcher {
             return Ok(Slice::Held);
         };
         let end = deadline - MARGIN.min(deadline.since(now) / 4);
+        let begun = media.upload_id.clone();
         let slice = match self.slice(&mut media, &holder, end).await {
             Ok(slice) => slice,
             Err(Stop::Failed(fault)) => self.failed(&mut media, fault).await,
@@ -149,6 +150,15 @@ impl Fetcher {
             return Ok(ready.map_or(Slice::Settled, |_| Slice::Ready));
         }
         let written = self.media.fetched(&media, &holder, &self.attempt()).await?;
+        if media.upload_id != begun {
+            // The row names the upload that is gone on with before the other one goes, so that whoever
+            // comes after a crash between the two meets one that is there.
+            let left = match written {
+                Some(_) => &begun,
+                None => &media.upload_id,
+            };
+            self.drop_upload(&media, left).await;
+        }
         if written.is_some() && media.status == MediaStatus::Fetching {
             let pause = match slice {
                 Slice::More => Duration::ZERO,
@@ -292,15 +302,21 @@ impl Fetcher {
         Slice::Failed
     }
 
-    /// The address gives another file than before: what was fetched goes, and it begins anew.
+    /// Gives up an upload that no row names any more.
+    async fn drop_upload(&self, media: &Media, upload: &str) {
+        if let Err(error) = self.files.abort(&media.object_key, upload).await {
+            // The bucket's own rules clean up after two days.
+            tracing::warn!(media.id = %media.media_id, error = %error, "an upload was not dropped");
+        }
+    }
+
+    /// The address gives another file than before: it begins anew, in an upload of its own. What was
+    /// fetched goes once that is written down.
     async fn again(&self, media: &mut Media) -> Result<Slice, RunError> {
         media.source_version = None;
         if is_worn_out(media) {
             return Ok(self.failed(media, not_to_be_had()).await);
         }
-        self.files
-            .abort(&media.object_key, &media.upload_id)
-            .await?;
         media.upload_id = self.files.begin(&media.object_key).await?;
         Ok(Slice::Later)
     }

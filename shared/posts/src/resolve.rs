@@ -99,6 +99,7 @@ fn settled(
         state: seen.state.clone(),
         sealed: SealedPart::Drop,
         due_at: None,
+        heeds_cancel: false,
         tries: 0,
         fault: None,
         published: None,

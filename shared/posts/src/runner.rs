@@ -22,6 +22,7 @@ use crate::queue::{Message, PublishQueue};
 mod answer;
 mod before;
 mod budget;
+mod no_app;
 mod turn;
 mod write;
 
@@ -75,7 +76,8 @@ pub enum Ran {
     Held,
     /// It became another worker's, or a webhook moved it.
     Lost,
-    /// The platform has no app here any more, and a call is open: it is left until it has one.
+    /// The platform has no app here any more, and a call is open: it is left until it has one, for a day
+    /// at most.
     Stuck,
     /// It waits until this instant.
     Waits(Timestamp),
@@ -169,8 +171,5 @@ pub async fn release_open(limiter: &Limiter, target: &Target, status: TargetStat
 
 /// Whose limits a target's calls count against.
 pub(crate) fn owner_of(target: &Target) -> Owner<'_> {
-    Owner {
-        platform: target.platform,
-        account: &target.account.id,
-    }
+    Owner::from(&target.account)
 }

@@ -83,12 +83,13 @@ pub fn told(target: &Target, news: &PublishNews, now: Timestamp) -> Told {
         },
         state: Some(after.data.to_string()),
         due_at,
+        heeds_cancel: !over,
         tries: 0,
         fault: step.fault,
         published: step.published,
         publish_key: platform
             .publish_id(&after)
-            .map(|id| publish_key(target.platform, &id)),
+            .map(|id| publish_key(target.account.app(), &id)),
         sent_bytes: step.sent_bytes,
         queued_at: target.queued_at,
         keep_until: None,

@@ -66,7 +66,7 @@ fn uploading() -> Target {
     assert!(state.secret.is_some());
     target.publish_key = platform
         .publish_id(&state)
-        .map(|id| publish_key(target.platform, &id));
+        .map(|id| publish_key(target.account.app(), &id));
     target.state = Some(state.data.to_string());
     target.sealed = Some(vault::Sealed::from_bytes(vec![1]));
     target

@@ -1,6 +1,6 @@
 //! From a reading to the tables.
 //!
-//! Media go first, in transactions that each check the connection; the last transaction ends the sync
+//! Records go first, in transactions that each check the connection; the last transaction ends the sync
 //! together with the day's entry, the latest figures, the connection's own row and the event. A
 //! worker that dies in between leaves media that the next try writes anew.
 
@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::{
-    ConnectionStatus, Event, EventId, EventKind, MediaFigures, MediaTotals, Snapshot, SyncKind,
+    ConnectionStatus, Event, EventId, EventKind, Fact, MediaTotals, Record, Snapshot, SyncKind,
+    Telling,
 };
+use ledger::{Of, Through};
 use platforms::{Extent, Reading};
 use serde_json::json;
 use store::connections::StatisticsEnd;
@@ -19,8 +21,6 @@ use store::{Transacted, Transaction};
 use crate::StatisticsError;
 use crate::sync::{Held, Syncer};
 
-/// Media in one transaction; DynamoDB takes 100 writes and 4 MB.
-const MEDIA_AT_ONCE: usize = 50;
 /// How often a transaction is tried against other writers of the same items.
 const TRIES: u32 = 8;
 
@@ -56,40 +56,33 @@ impl Syncer {
         if read_nothing && reading.fault.is_some() {
             return Ok(Kept::Nothing);
         }
-        for media in reading.media.chunks(MEDIA_AT_ONCE) {
-            if !self.keep_media(held, media).await? {
-                return Ok(Kept::Gone);
-            }
+        if !self.keep_records(held, reading).await? {
+            return Ok(Kept::Gone);
         }
         self.keep_end(held, reading).await
     }
 
     /// `false`: the connection is no longer active.
-    async fn keep_media(
+    async fn keep_records(
         &self,
         held: &Held<'_>,
-        media: &[MediaFigures],
+        reading: &Reading,
     ) -> Result<bool, StatisticsError> {
-        let account = held.at.account.key();
-        let mut media: Vec<&MediaFigures> = media.iter().collect();
-        while !media.is_empty() {
-            let build = |transaction: Transaction| {
-                let (user, connection) = (&held.at.user_id, &held.at.connection_id);
-                let connections = self.tokens.connections();
-                let active = connections.still_active(transaction, user, connection)?;
-                media.iter().try_fold(active, |transaction, medium| {
-                    self.figures
-                        .write_medium(transaction, &account, held.began, medium)
-                })
-            };
-            match self.transact(build).await? {
-                Tried::Done => return Ok(true),
-                Tried::Refused(0) => return Ok(false),
-                // Of this one a later reading stands, of another sync.
-                Tried::Refused(place) => drop(media.remove(place - 1)),
-            }
-        }
-        Ok(true)
+        let at = &held.at;
+        let media = reading.media.iter().map(|item| item.fact(held.began));
+        let facts: Vec<Fact> = media.chain(reading.records.iter().cloned()).collect();
+        let of = Of {
+            app: at.account.app(),
+            account_id: &at.account.id,
+        };
+        let through = Through::Connection(&at.user_id, &at.connection_id);
+        // A reading meets what was there before anybody was to be told of it.
+        let telling = Telling::Since {
+            at: at.created_at,
+            timeless: at.stats_read_at.is_some(),
+        };
+        let kept = self.ledger.keep(of, through, &facts, telling).await?;
+        Ok(matches!(kept, ledger::Outcome::Kept(_)))
     }
 
     async fn keep_end(&self, held: &Held<'_>, reading: &Reading) -> Result<Kept, StatisticsError> {
@@ -227,24 +220,24 @@ fn snapshot(reading: &Reading, targeted: bool) -> Snapshot {
 }
 
 fn rows(reading: &Reading) -> u64 {
-    let media = u64::try_from(reading.media.len()).unwrap_or(u64::MAX);
-    media + u64::from(reading.account.is_some())
+    let records = reading.media.len() + reading.records.len();
+    u64::try_from(records).unwrap_or(u64::MAX) + u64::from(reading.account.is_some())
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::Figures;
+    use domain::{Figures, MediaItem};
 
     use super::*;
 
     #[test]
     fn a_sum_is_made_of_media_that_were_read_to_the_end_alone() {
-        let medium = MediaFigures {
-            figures: Figures {
+        let medium = MediaItem {
+            figures: Some(Figures {
                 views: Some(7),
                 ..Figures::default()
-            },
-            ..MediaFigures::default()
+            }),
+            ..MediaItem::default()
         };
         let reading = |extent| Reading {
             account: Some(Figures::default()),

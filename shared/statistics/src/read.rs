@@ -98,7 +98,7 @@ impl Syncer {
         let id = held.message.sync_id.as_str();
         for last in [false, true] {
             let wait = match self.limiter.reserve(owner(held), limits, id).await? {
-                Place::Now => return Ok(None),
+                Place::Now(_) => return Ok(None),
                 Place::Later(wait) => wait,
             };
             let pause = wait.until.since(self.now());
@@ -146,10 +146,7 @@ impl Syncer {
 }
 
 fn owner<'a>(held: &'a Held<'_>) -> Owner<'a> {
-    Owner {
-        platform: held.at.platform,
-        account: &held.at.account.id,
-    }
+    Owner::from(&held.at.account)
 }
 
 /// What the lack of an answer comes to: every call of a reading is repeatable.

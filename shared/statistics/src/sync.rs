@@ -7,6 +7,7 @@ use domain::{
     AttemptId, Clock, ConnectionStatus, Entropy, Fault, FaultKind, Holder, Platform, SyncKind,
     Timestamp,
 };
+use ledger::Ledger;
 use limits::Limiter;
 use platforms::{Apps, Statistics};
 use store::connections::{DueStatistics, StatisticsEnd};
@@ -33,8 +34,10 @@ pub struct Syncer {
     pub logs: SyncLogs,
     /// Days.
     pub snapshots: Snapshots,
-    /// The latest of connections and media.
+    /// The latest of connections.
     pub figures: FiguresTable,
+    /// Media, and what else was read of the account.
+    pub ledger: Ledger,
     /// What the product is told.
     pub events: Events,
     /// What statistics cost.

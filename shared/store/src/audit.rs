@@ -131,6 +131,7 @@ impl AuditTable {
             partitions,
             sort: "listed",
             before,
+            from: None,
             limit,
         };
         let lives = |entry: &AuditEntry| entry.at.plus_secs(KEPT_SECONDS) > now;
@@ -180,6 +181,15 @@ pub(crate) fn of_event(event: &Event, who: &Who) -> Option<AuditEntry> {
         EventKind::PostQueued if who.subject.is_some() => done(Act::PostResolved),
         // Every day, of every connection: the sync logs have it.
         EventKind::PostQueued | EventKind::PostPublishing | EventKind::StatsUpdated => None,
+        // Their rows say it, and there are many.
+        EventKind::CommentReceived
+        | EventKind::MessageReceived
+        | EventKind::FanNew
+        | EventKind::FanRenewed
+        | EventKind::FanLost
+        | EventKind::EarningRecorded
+        | EventKind::ConnectionExpiring
+        | EventKind::ImportFinished => None,
     }?;
     let object = said("target_id").or(said("connection_id"));
     let who = match event.kind {

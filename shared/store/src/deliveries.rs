@@ -9,7 +9,7 @@
 //!
 //! The mark outlives every platform's retries (30 days); the raw body is kept for 14.
 
-use domain::{AttemptId, DeliveryId, Holder, Platform, Timestamp};
+use domain::{AttemptId, DeliveryId, Environment, Holder, Platform, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::due::{SHARDS, shard_name, shard_of};
@@ -100,6 +100,9 @@ pub struct RawBody {
     pub delivery_id: DeliveryId,
     /// From which platform.
     pub platform: Platform,
+    /// Whose secret signed it: the production's app or the sandbox's.
+    #[serde(default, skip_serializing_if = "Environment::is_production")]
+    pub environment: Environment,
     /// The body in base64, or …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
@@ -335,6 +338,7 @@ impl Deliveries {
             partitions,
             sort: "listed",
             before: ask.before,
+            from: None,
             limit: ask.limit,
         };
         self.0.newest(&ask, keep).await

@@ -160,6 +160,7 @@ impl Events {
             partitions,
             sort: "listed",
             before,
+            from: None,
             limit,
         };
         let lives = |row: &EventRow| row.ttl > now.secs();

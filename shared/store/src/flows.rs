@@ -37,6 +37,10 @@ pub struct Flow {
     pub user_label: String,
     /// Where.
     pub platform: Platform,
+    /// The client id of the app that it was started with, and no other may end it. Rows of before it
+    /// was kept have none: the production's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
     /// Exactly as sent.
     pub redirect_uri: String,
     /// The PKCE verifier, where the flow has one.

@@ -2,7 +2,7 @@
 //!
 //! | access | by |
 //! |---|---|
-//! | read, write under the version that was read | `limit_key` (`<platform>#account#<account id>`, `<platform>#app`) |
+//! | read, write under the version that was read | `limit_key` (`<app>#account#<account id>`, `<app>#app`; an app is `<platform>` or `<platform>/sandbox`) |
 //!
 //! What the text of a row says is known to the crate `limits` alone. All limits of one owner lie in one
 //! row, so a call that counts against several of them takes its places in all of them or in none.

@@ -4,7 +4,6 @@
 //! The sort key of such a list is `<milliseconds, 13 digits>#<id>`: it sorts by time, no two rows
 //! share it, and it is the cursor from which the list goes on.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Timestamp;
 use futures_util::future::try_join_all;
 use serde::de::DeserializeOwned;
@@ -44,6 +43,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) sort: &'a str,
     /// Only what is older than this sort key.
     pub(crate) before: Option<&'a str>,
+    /// Nothing older than this sort key.
+    pub(crate) from: Option<&'a str>,
     /// At most so many rows.
     pub(crate) limit: usize,
 }
@@ -82,7 +83,7 @@ impl Table {
         for _ in 0..MOST_PAGES {
             let (items, more) = self.page_before(ask, partition, before.as_deref()).await?;
             for item in items {
-                let Some(AttributeValue::S(sort)) = item.get(ask.sort).cloned() else {
+                let Some(sort) = sort_of(ask, &item).map(str::to_owned) else {
                     continue;
                 };
                 before = Some(sort.clone());
@@ -124,11 +125,22 @@ impl Table {
             .scan_index_forward(false)
             .limit(PAGE);
         let mut condition = "#hash = :hash".to_owned();
-        if let Some(before) = before {
-            condition.push_str(" AND #sort < :before");
-            query = query
-                .expression_attribute_names("#sort", ask.sort)
-                .expression_attribute_values(":before", text(before));
+        // A key condition bounds the sort key by one operator: BETWEEN takes its bounds in, so the
+        // upper one is dropped below.
+        match (ask.from, before) {
+            (None, None) => {}
+            (None, Some(_)) => condition.push_str(" AND #sort < :before"),
+            (Some(_), None) => condition.push_str(" AND #sort >= :from"),
+            (Some(from), Some(before)) if from >= before => return Ok((Vec::new(), false)),
+            (Some(_), Some(_)) => condition.push_str(" AND #sort BETWEEN :from AND :before"),
+        }
+        if ask.from.is_some() || before.is_some() {
+            query = query.expression_attribute_names("#sort", ask.sort);
+        }
+        for (name, bound) in [(":from", ask.from), (":before", before)] {
+            if let Some(bound) = bound {
+                query = query.expression_attribute_values(name, text(bound));
+            }
         }
         let answer = query
             .key_condition_expression(condition)
@@ -136,8 +148,14 @@ impl Table {
             .await
             .map_err(|error| StoreError::unavailable(&error))?;
         let more = answer.last_evaluated_key.is_some();
-        Ok((answer.items.unwrap_or_default(), more))
+        let mut items = answer.items.unwrap_or_default();
+        items.retain(|item| before.is_none_or(|before| sort_of(ask, item) != Some(before)));
+        Ok((items, more))
     }
+}
+
+fn sort_of<'a>(ask: &Ask<'_>, item: &'a Item) -> Option<&'a str> {
+    item.get(ask.sort)?.as_s().ok().map(String::as_str)
 }
 
 /// The newest rows of all partitions. Below the place that some partition was not read past, newer

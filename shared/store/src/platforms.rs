@@ -1,24 +1,25 @@
-//! Platforms: the circuit breaker of each, how its refreshes ended lately and what its statistics cost,
-//! shared by all workers.
+//! Platforms: the circuit breaker of each app on them, how its refreshes ended lately and what their
+//! statistics cost, shared by all workers.
 //!
 //! | access | by |
 //! |---|---|
-//! | read, count, open, close | `platform` |
-//! | what statistics have cost today | the same item |
+//! | read, count, open, close | `platform`: the app's text, that is `<platform>` or `<platform>/sandbox` |
+//! | what a platform's statistics have cost today | the item of its production |
 
-use domain::{AttemptId, Day, Fault, Platform, Timestamp};
+use domain::{AppRef, AttemptId, Day, Fault, Platform, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::expression::Change;
-use crate::item::{key, value};
+use crate::item::{Item, key, value};
 use crate::{StoreError, Table, Written};
 
-/// A platform's circuit breaker. Open, nobody calls the platform for its tokens until `open_until`;
+/// An app's circuit breaker. Open, nobody calls the platform for the app's tokens until `open_until`;
 /// then calls are tried again, and the first to fail in the same way opens it for longer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
-    /// Which platform.
-    pub platform: Platform,
+    /// Whose.
+    #[serde(rename = "platform")]
+    pub app: AppRef,
     /// Closed from then on; zero where it was never open.
     #[serde(default)]
     pub open_until: Timestamp,
@@ -79,21 +80,23 @@ impl Platforms {
         Self(Table::new(client, table))
     }
 
-    /// The platform's breaker; a closed one where there was never trouble.
-    pub async fn breaker(&self, platform: Platform) -> Result<Breaker, StoreError> {
-        let found = self.0.get(key([("platform", platform.as_str())])).await?;
-        Ok(found.unwrap_or(Breaker::closed(platform)))
+    /// The app's breaker; a closed one where there was never trouble.
+    pub async fn breaker(&self, app: impl Into<AppRef>) -> Result<Breaker, StoreError> {
+        let app = app.into();
+        let found = self.0.get(item_key(app)).await?;
+        Ok(found.unwrap_or(Breaker::closed(app)))
     }
 
     /// Counts ends of refreshes, and gives the breaker with the sums of the present window. Sums serve
     /// to judge by: a write that the SDK repeats counts twice.
     pub async fn count(
         &self,
-        platform: Platform,
+        app: impl Into<AppRef>,
         ends: Ends,
         now: Timestamp,
         attempt: &AttemptId,
     ) -> Result<Breaker, StoreError> {
+        let app = app.into();
         let began = value(now.plus_secs(-WINDOW_SECONDS));
         let more = Change::new()
             .add_number("kept", ends.kept.into())
@@ -110,13 +113,13 @@ impl Platforms {
             .bind("began", began);
         // Another may begin the window between the two.
         for change in [&more, &anew, &more] {
-            let item = key([("platform", platform.as_str())]);
+            let item = item_key(app);
             match self.0.change(item, change.clone(), attempt).await? {
                 Written::Done(breaker) => return Ok(breaker),
                 Written::Refused(_) => {}
             }
         }
-        self.breaker(platform).await
+        self.breaker(app).await
     }
 
     /// Notes that the end of grants is doubted from now on.
@@ -130,7 +133,7 @@ impl Platforms {
             .set("held_since", value(now))
             .when("attribute_not_exists(#held_since) OR #held_since = :seen")
             .bind("seen", value(seen.held_since));
-        let item = key([("platform", seen.platform.as_str())]);
+        let item = item_key(seen.app);
         let _: Written<Breaker, _> = self.0.change(item, change, attempt).await?;
         Ok(())
     }
@@ -139,7 +142,7 @@ impl Platforms {
     /// comes after it is judged by itself.
     pub async fn open(
         &self,
-        platform: Platform,
+        app: impl Into<AppRef>,
         fault: &Fault,
         now: Timestamp,
         until: Timestamp,
@@ -152,10 +155,7 @@ impl Platforms {
             .set("counted_since", value(0))
             .when("attribute_not_exists(#open_until) OR #open_until <= :now")
             .bind("now", value(now));
-        let done: Written<Breaker, _> = self
-            .0
-            .change(key([("platform", platform.as_str())]), change, attempt)
-            .await?;
+        let done: Written<Breaker, _> = self.0.change(item_key(app), change, attempt).await?;
         Ok(matches!(done, Written::Done(_)))
     }
 
@@ -206,7 +206,7 @@ impl Platforms {
     /// Opens the breaker until `until` by an operator's word, whatever it is.
     pub async fn open_by_hand(
         &self,
-        platform: Platform,
+        app: impl Into<AppRef>,
         fault: &Fault,
         until: Timestamp,
         attempt: &AttemptId,
@@ -215,10 +215,7 @@ impl Platforms {
             .set("open_until", value(until))
             .set("fault", value(fault))
             .add_number("trips", 1);
-        let _: Written<Breaker, _> = self
-            .0
-            .change(key([("platform", platform.as_str())]), change, attempt)
-            .await?;
+        let _: Written<Breaker, _> = self.0.change(item_key(app), change, attempt).await?;
         Ok(())
     }
 
@@ -226,7 +223,7 @@ impl Platforms {
     /// their turns.
     pub async fn close(
         &self,
-        platform: Platform,
+        app: impl Into<AppRef>,
         now: Timestamp,
         attempt: &AttemptId,
     ) -> Result<(), StoreError> {
@@ -234,18 +231,15 @@ impl Platforms {
             .set("trips", value(0))
             .set("open_until", value(now))
             .remove(["fault"]);
-        let _: Written<Breaker, _> = self
-            .0
-            .change(key([("platform", platform.as_str())]), change, attempt)
-            .await?;
+        let _: Written<Breaker, _> = self.0.change(item_key(app), change, attempt).await?;
         Ok(())
     }
 }
 
 impl Breaker {
-    fn closed(platform: Platform) -> Self {
+    fn closed(app: AppRef) -> Self {
         Self {
-            platform,
+            app,
             open_until: Timestamp::default(),
             trips: 0,
             fault: None,
@@ -257,4 +251,8 @@ impl Breaker {
             believed_until: Timestamp::default(),
         }
     }
+}
+
+fn item_key(app: impl Into<AppRef>) -> Item {
+    key([("platform", &app.into().to_string())])
 }

@@ -28,6 +28,10 @@ pub struct PendingRevocation {
     pub revocation_id: String,
     /// On which platform.
     pub platform: Platform,
+    /// The client id of the app that made the tokens. Rows of before it was kept have none: the
+    /// production's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
     /// Of which account.
     pub account_key: String,
     /// The connection that ended, where there was one.

@@ -7,7 +7,7 @@
 //!
 //! Secrets are stored hashed: a copy of the table opens nothing.
 
-use domain::{AttemptId, Platform, Timestamp, UserId};
+use domain::{AttemptId, Environment, Platform, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::expression::Change;
@@ -30,6 +30,9 @@ pub struct SessionLink {
     pub return_to: Option<String>,
     /// The platform to connect.
     pub platform: Platform,
+    /// With its production or its sandbox; the deployment's only app where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
     /// The user's locale, for the pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
@@ -68,6 +71,9 @@ pub struct BrowserSession {
     pub user_id: UserId,
     /// What pages call them.
     pub user_label: String,
+    /// With the app of which environment platforms are connected; see [`SessionLink::environment`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
     /// Where the browser goes in the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub return_to: Option<String>,

@@ -12,8 +12,8 @@
 //! an outcome means that the answer is lost.
 
 use domain::{
-    Account, AttemptId, ConnectionId, Event, Fault, Holder, MediaId, MediaKind, Platform, PostId,
-    PostOptions, PublishedPost, TargetId, TargetStatus, Timestamp, UserId,
+    Account, AppRef, AttemptId, ConnectionId, Event, Fault, Holder, MediaId, MediaKind, Platform,
+    PostId, PostOptions, PublishedPost, TargetId, TargetStatus, Timestamp, UserId,
 };
 use serde::{Deserialize, Serialize};
 use vault::Sealed;
@@ -131,6 +131,9 @@ pub struct Progress {
     pub sealed: SealedPart,
     /// When somebody should look at it; `None` once nothing more is expected.
     pub due_at: Option<Timestamp>,
+    /// Whether that is only so while nobody wants it cancelled: if somebody does when this is written, it
+    /// is due at once, and stays so should the writer die and every message get lost.
+    pub heeds_cancel: bool,
     /// Tries of the step that comes now.
     pub tries: u32,
     /// The last trouble.
@@ -208,10 +211,10 @@ impl Targets {
             .0)
     }
 
-    /// The targets of a publish. The index lags by some milliseconds.
+    /// The targets of a publish of this app. The index lags by some milliseconds.
     pub async fn of_publish(
         &self,
-        platform: Platform,
+        app: AppRef,
         publish_id: &str,
     ) -> Result<Vec<(PostId, TargetId)>, StoreError> {
         let answer = self
@@ -221,7 +224,7 @@ impl Targets {
             .table_name(&self.0.name)
             .index_name("publish")
             .key_condition_expression("publish_key = :key")
-            .expression_attribute_values(":key", text(publish_key(platform, publish_id)))
+            .expression_attribute_values(":key", text(publish_key(app, publish_id)))
             .send()
             .await
             .map_err(|error| StoreError::unavailable(&error))?;
@@ -404,7 +407,6 @@ impl Targets {
             .set_or_remove("fault", progress.fault.as_ref().map(value))
             .set_or_remove("published", progress.published.as_ref().map(value))
             .set_or_remove("publish_key", progress.publish_key.as_ref().map(text))
-            .set_or_remove("due_at", progress.due_at.map(value))
             .set_or_remove(
                 "due_shard",
                 progress
@@ -414,6 +416,17 @@ impl Targets {
             .remove(["intent"])
             .when("#step = :seen")
             .bind("seen", value(seen.step));
+        let change = match progress.due_at {
+            Some(due) if progress.heeds_cancel => change
+                .set_to("due_at", "if_not_exists(#cancel_asked_at, :due)")
+                .bind("due", value(due)),
+            due => change.set_or_remove("due_at", due.map(value)),
+        };
+        let change = match progress.queued_at == seen.queued_at {
+            true => change,
+            // Asked for again: what was wished of the time before is over.
+            false => change.remove(["cancel_asked_at"]),
+        };
         let change = match &progress.sealed {
             SealedPart::Keep => change,
             SealedPart::Drop => change.remove(["sealed", "sealed_step"]),
@@ -445,9 +458,9 @@ impl Targets {
     }
 }
 
-/// The key under which webhooks find a target.
-pub fn publish_key(platform: Platform, publish_id: &str) -> String {
-    format!("{platform}#{publish_id}")
+/// The key under which webhooks find a target: `<app>#<publish id>`.
+pub fn publish_key(app: impl Into<AppRef>, publish_id: &str) -> String {
+    format!("{}#{publish_id}", app.into())
 }
 
 fn item_key(post: &PostId, target: &TargetId) -> Item {

@@ -62,7 +62,12 @@ impl Tokens {
         let mut step = machine.next(None);
         for _ in 0..MOST_CALLS {
             let call = match step {
-                Step::Done(linked) => return Ok(linked),
+                Step::Done(mut linked) => {
+                    for one in &mut linked {
+                        one.account.environment = app.environment();
+                    }
+                    return Ok(linked);
+                }
                 Step::Failed(fault) => return Err(fault),
                 Step::Send(call) => call,
             };
@@ -142,7 +147,7 @@ impl Tokens {
         let (Some(bundle), Some(account)) = (bundles.get(place), grant.accounts.get(place)) else {
             return Err(TokensError::NotABundle.into());
         };
-        let id = ConnectionId::of(&flow.user_id, flow.platform, &account.id);
+        let id = ConnectionId::to(&flow.user_id, account);
         let key = self
             .parts()
             .vault
@@ -152,7 +157,10 @@ impl Tokens {
         for _ in 0..5 {
             let found = self.parts().connections.get(&flow.user_id, &id).await;
             let seen = found.map_err(TokensError::from)?;
-            let bundle = self.with_old_refresh_token(bundle, seen.as_ref()).await?;
+            let of_same_app = seen
+                .as_ref()
+                .filter(|seen| seen.client_id == flow.client_id);
+            let bundle = self.with_old_refresh_token(bundle, of_same_app).await?;
             let version = seen.as_ref().map_or(0, |seen| seen.token_version);
             let sealed = {
                 let keys = [flow.user_id.as_str(), id.as_str()];
@@ -219,6 +227,7 @@ impl Tokens {
             user: &flow.user_id,
             connection: id,
             account,
+            client_id: flow.client_id.as_deref(),
             seen,
             sealed,
             scopes: &bundle.scopes,
@@ -262,6 +271,7 @@ impl Tokens {
             .await?)
     }
 
+    /// `seen`: the connection as it stands, where the same app made its tokens.
     async fn with_old_refresh_token(
         &self,
         new: &TokenBundle,
@@ -291,7 +301,8 @@ impl Tokens {
                 .iter()
                 .zip(self.open_grant(flow, grant).await?)
             {
-                owed.push(self.pending(account, None, &bundle).await?);
+                let of = (account, flow.client_id.as_deref());
+                owed.push(self.pending(of, None, &bundle).await?);
             }
         }
         let parts = self.parts();

@@ -14,6 +14,7 @@ pub mod decide;
 mod disconnect;
 mod due;
 mod error;
+mod event;
 mod figures;
 mod message;
 mod refresh;

@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use domain::{
-    ConnectionId, Event, EventId, EventKind, Fault, FaultKind, Holder, Platform, ReauthReason,
-    Timestamp, TokenBundle, UserId,
+    AppRef, ConnectionId, EventKind, Fault, FaultKind, Holder, Platform, ReauthReason, Timestamp,
+    TokenBundle, UserId,
 };
 use platforms::{Answer, App, Apps, Refresh, RefreshPolicy};
 use serde_json::json;
@@ -27,6 +27,9 @@ use crate::{Tokens, TokensError};
 /// The longest that keeping renewed tokens may take, table and rescue queue together. A refresh that
 /// could not be kept in the time that its process has left is not begun.
 pub(crate) const KEEPING: Duration = Duration::from_secs(10);
+
+/// How long a connection whose app is not set up waits for it, unless somebody uses it before.
+const APP_MISSING: Duration = Duration::from_secs(3_600);
 
 /// How a refresh ended.
 #[derive(Clone, Debug)]
@@ -64,6 +67,8 @@ struct Seen<'a> {
     user: &'a UserId,
     connection: &'a ConnectionId,
     platform: Platform,
+    /// Of which app, where that is known before the lease: a row of the due index does not say.
+    app: Option<AppRef>,
     version: u64,
 }
 
@@ -94,6 +99,7 @@ impl Tokens {
                         user,
                         connection,
                         platform,
+                        app: None,
                         version,
                     },
                     Why::Due,
@@ -124,6 +130,7 @@ impl Tokens {
             user,
             connection,
             platform: at.platform,
+            app: Some(at.account.app()),
             version: at.token_version,
         };
         self.refresh_seen(apps, &seen, why).await
@@ -136,9 +143,8 @@ impl Tokens {
         why: Why,
     ) -> Result<Refreshed, TokensError> {
         let platform = seen.platform;
-        let (Some(refresh), Some(app)) = (platforms::refresh(platform), apps.get(platform)) else {
-            return Err(TokensError::NotConfigured);
-        };
+        let refresh = platforms::refresh(platform).filter(|_| apps.get(platform).is_some());
+        let refresh = refresh.ok_or(TokensError::NotConfigured)?;
         let policy = refresh.policy();
         let needed = policy.timeout.min(self.parts().timing.http_timeout) + KEEPING;
         if self
@@ -147,7 +153,8 @@ impl Tokens {
         {
             return Err(TokensError::NoTimeLeft);
         }
-        if let Some((fault, at)) = self.breaker(platform).await? {
+        let expected = seen.app.unwrap_or(platform.into());
+        if let Some((fault, at)) = self.breaker(expected).await? {
             return Ok(Refreshed::Later { fault, at });
         }
         let holder = self.holder();
@@ -162,6 +169,18 @@ impl Tokens {
             holder: &holder,
             policy,
         };
+        let Some(app) = apps.of(platform, at.client_id.as_deref()) else {
+            let ended = self.without_app(&held).await;
+            figures::tell(self.meter(), platform, &ended);
+            return ended;
+        };
+        if at.account.app() != expected
+            && let Some((fault, until)) = self.breaker(at.account.app()).await?
+        {
+            let fault = fault.until(until);
+            let at = self.release(&held, fault.clone(), None, false).await?;
+            return Ok(Refreshed::Later { fault, at });
+        }
         let settle = self.parts().timing.settle;
         let (spent, abandoned) = (at.spent_since, at.lease_abandoned_at);
         if let Some(then) = decide::not_before(spent, abandoned, &policy, settle, self.now()) {
@@ -287,7 +306,7 @@ impl Tokens {
         // … and closes with this write, or with the rescue queue's receipt.
         match self.write_or_rescue(held.at, held.holder, &commit).await? {
             Written::Done(Some(at)) => {
-                self.went_well(at.platform).await;
+                self.went_well(at.account.app()).await;
                 tracing::info!(
                     connection.id = %at.connection_id,
                     platform = %at.platform,
@@ -325,7 +344,7 @@ impl Tokens {
         let meaning = match meaning {
             // What dies of age dies one by one, and is no surprise.
             Refusal::Dead(ReauthReason::RefreshExpired) => meaning,
-            Refusal::Dead(_) if self.holds_end(at.platform).await? => Refusal::App,
+            Refusal::Dead(_) if self.holds_end(at.account.app()).await? => Refusal::App,
             other => other,
         };
         if let Refusal::Dead(reason) = meaning {
@@ -342,14 +361,27 @@ impl Tokens {
         let at = if meaning == Refusal::App {
             // The lease goes back first: one that runs out makes its next holder suspect a lost token.
             self.release(held, fault.clone(), spent, false).await?;
-            self.trip(at.platform, &fault).await?
+            self.trip(at.account.app(), &fault).await?
         } else {
             let next = self.release(held, fault.clone(), spent, true).await?;
             if fault.kind == FaultKind::PlatformDown {
-                self.went_down(at.platform).await;
+                self.went_down(at.account.app()).await;
             }
             next
         };
+        Ok(Refreshed::Later { fault, at })
+    }
+
+    /// The app that made the tokens is none of this deployment's. They are good with no other app, so
+    /// nothing is asked and no connection is blamed: it waits for its operator.
+    async fn without_app(&self, held: &Held<'_>) -> Result<Refreshed, TokensError> {
+        tracing::error!(
+            connection.id = %held.at.connection_id,
+            platform = %held.at.platform,
+            "the app that a connection was made with is not set up"
+        );
+        let fault = app_missing().until(self.now() + APP_MISSING);
+        let at = self.release(held, fault.clone(), None, false).await?;
         Ok(Refreshed::Later { fault, at })
     }
 
@@ -369,7 +401,7 @@ impl Tokens {
         let fault = Fault::new(FaultKind::PlatformDown);
         let spent = (!no_answer.surely_unseen()).then_some(sent_at);
         let at = self.release(held, fault.clone(), spent, true).await?;
-        self.went_down(held.at.platform).await;
+        self.went_down(held.at.account.app()).await;
         Ok(Refreshed::Later { fault, at })
     }
 
@@ -447,29 +479,11 @@ impl Tokens {
         }
         Err(TokensError::Contended)
     }
+}
 
-    /// An event of this connection at its present version.
-    pub(crate) fn event(
-        &self,
-        at: &Connection,
-        kind: EventKind,
-        extra: serde_json::Value,
-    ) -> Event {
-        let version = at.token_version.to_string();
-        let mut detail = json!({
-            "connection_id": at.connection_id,
-            "platform": at.platform,
-            "account_id": at.account.id,
-        });
-        if let (Some(detail), serde_json::Value::Object(extra)) = (detail.as_object_mut(), extra) {
-            detail.extend(extra);
-        }
-        Event {
-            id: EventId::of(&[at.connection_id.as_str(), kind.as_str(), &version]),
-            kind,
-            user_id: at.user_id.clone(),
-            at: self.now(),
-            detail,
-        }
-    }
+/// The fault of a connection whose app is none of this deployment's.
+fn app_missing() -> Fault {
+    Fault::new(FaultKind::AppRefused).sentence(
+        "The app that this account was connected with is not set up in this deployment. The operator must set it up again.",
+    )
 }

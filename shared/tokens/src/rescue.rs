@@ -24,6 +24,9 @@ const ONE_TRY: Duration = Duration::from_millis(1_500);
 pub struct RescueMessage {
     user_id: UserId,
     connection_id: ConnectionId,
+    /// The client id of the app that made the tokens; the connection's where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
     /// Base64.
     sealed: String,
     seen: u64,
@@ -118,7 +121,10 @@ impl Tokens {
                 let place = at.place(&keys, commit.seen + 1);
                 let subject = at.connection_id.as_str();
                 let bundle: TokenBundle = self.open_as(subject, &place, &commit.sealed).await?;
-                self.owe_revocation(&at, &bundle).await?;
+                // It may have been made again with another app, and ended, since.
+                let client_id = message.client_id.clone().or(at.client_id.clone());
+                let asked = Connection { client_id, ..at };
+                self.owe_revocation(&asked, &bundle).await?;
                 return Ok(Rescued::Ended);
             }
             if at.token_version != commit.seen {
@@ -166,7 +172,7 @@ impl Tokens {
         };
         for _ in 0..5 {
             if standing.status == ConnectionStatus::Disconnected {
-                self.owe_revocation(&standing, bundle).await?;
+                self.owe_revocation(at, bundle).await?;
                 return Ok(Refreshed::Moved(Box::new(standing)));
             }
             if standing.token_version != commit.seen {
@@ -217,6 +223,7 @@ impl Tokens {
         let message = RescueMessage {
             user_id: at.user_id.clone(),
             connection_id: at.connection_id.clone(),
+            client_id: at.client_id.clone(),
             sealed: BASE64.encode(commit.sealed.as_bytes()),
             seen: commit.seen,
             scopes: commit.scopes.clone(),

@@ -3,7 +3,7 @@
 
 use domain::metric::REVOCATIONS_FAILED;
 use domain::{Account, ConnectionStatus, FaultKind, Platform, Revocation, TokenBundle};
-use platforms::{Answer, Apps, Linked};
+use platforms::{Answer, App, Apps, Linked, Revoke};
 use store::{Connection, PendingRevocation};
 
 use crate::refresh::Why;
@@ -93,11 +93,12 @@ impl Tokens {
             at.clone()
         };
         let bundle = self.open_bundle(&at).await?;
-        Ok(Some(self.pending(&at.account, Some(&at), &bundle).await?))
+        let of = (&at.account, at.client_id.as_deref());
+        Ok(Some(self.pending(of, Some(&at), &bundle).await?))
     }
 
     /// Queues the revocation of tokens that arrived after their connection had ended, unless another
-    /// connection lives on the account.
+    /// connection lives on the account. `at`: the connection when the tokens were asked for.
     pub(crate) async fn owe_revocation(
         &self,
         at: &Connection,
@@ -106,14 +107,16 @@ impl Tokens {
         if platforms::revoke(at.platform).is_none() {
             return Ok(());
         }
-        let pending = self.pending(&at.account, None, bundle).await?;
+        let of = (&at.account, at.client_id.as_deref());
+        let pending = self.pending(of, None, bundle).await?;
         Ok(self.parts().revocations.put(&pending).await?)
     }
 
-    /// A row that holds `bundle`, sealed under a key of its own.
+    /// A row that holds `bundle`, sealed under a key of its own; with the account and the client id of
+    /// the app that the tokens are of.
     pub(crate) async fn pending(
         &self,
-        account: &Account,
+        (account, client_id): (&Account, Option<&str>),
         of: Option<&Connection>,
         bundle: &TokenBundle,
     ) -> Result<PendingRevocation, TokensError> {
@@ -125,6 +128,7 @@ impl Tokens {
         let now = self.now();
         Ok(PendingRevocation {
             platform: account.platform,
+            client_id: client_id.map(str::to_owned),
             account_key: account.key(),
             connection: of.map(|at| (at.user_id.clone(), at.connection_id.clone())),
             sealed,
@@ -138,7 +142,7 @@ impl Tokens {
 
     /// Ends tokens that could not be kept: a failed seal or write right after an exchange. Tried once,
     /// since there is nowhere to note that it is owed; tokens that are not ended die by themselves.
-    pub async fn forget(&self, apps: &Apps, linked: &[Linked]) {
+    pub async fn forget(&self, app: &App, linked: &[Linked]) {
         for one in linked {
             let platform = one.account.platform;
             let holders = match self.parts().accounts.get(&one.account.key()).await {
@@ -147,10 +151,13 @@ impl Tokens {
             };
             // A revoke would end the living connections of the account as well.
             let revoked = match holders {
-                Ok(false) => self
-                    .send_revoke(apps, platform, &one.bundle)
-                    .await
-                    .is_some(),
+                Ok(false) => match platforms::revoke(platform) {
+                    Some(revoke) => {
+                        let sent = self.send(revoke, app, &one.bundle, platform).await;
+                        sent.is_some()
+                    }
+                    None => true,
+                },
                 Ok(true) | Err(_) => false,
             };
             tracing::error!(platform = %platform, revoked, "tokens of an exchange could not be kept");
@@ -169,10 +176,10 @@ impl Tokens {
             .open_as(&row.revocation_id, &place, &row.sealed)
             .await?;
         if bundle.expires_at.is_none_or(|end| end > self.now()) {
-            return Ok(self.send_revoke(apps, row.platform, &bundle).await);
+            return Ok(self.send_revoke(apps, row, &bundle).await);
         }
         match self.renew_to_revoke(apps, row, &bundle).await? {
-            Renewed::Yes(bundle) => Ok(self.send_revoke(apps, row.platform, &bundle).await),
+            Renewed::Yes(bundle) => Ok(self.send_revoke(apps, row, &bundle).await),
             Renewed::GrantDead => Ok(Some(Revocation::Done)),
             Renewed::NotNow => Ok(None),
         }
@@ -186,8 +193,8 @@ impl Tokens {
         row: &PendingRevocation,
         bundle: &TokenBundle,
     ) -> Result<Renewed, TokensError> {
-        let Some((refresh, app)) = platforms::refresh(row.platform).zip(apps.get(row.platform))
-        else {
+        let app = apps.of(row.platform, row.client_id.as_deref());
+        let Some((refresh, app)) = platforms::refresh(row.platform).zip(app) else {
             return Ok(Renewed::NotNow);
         };
         let Ok(call) = refresh.request(app, bundle) else {
@@ -224,16 +231,32 @@ impl Tokens {
         }
     }
 
-    /// The call itself: the outcome, or `None` to try again later.
+    /// Has the app end its own tokens: the outcome, or `None` to try again later, also where that app
+    /// is not set up just now. No other app can end them.
     async fn send_revoke(
         &self,
         apps: &Apps,
-        platform: Platform,
+        row: &PendingRevocation,
         bundle: &TokenBundle,
     ) -> Option<Revocation> {
-        let Some((revoke, app)) = platforms::revoke(platform).zip(apps.get(platform)) else {
+        let Some(revoke) = platforms::revoke(row.platform) else {
             return Some(Revocation::NotNeeded);
         };
+        let Some(app) = apps.of(row.platform, row.client_id.as_deref()) else {
+            self.not_revoked(row.platform, "the app is not set up");
+            return None;
+        };
+        self.send(revoke, app, bundle, row.platform).await
+    }
+
+    /// The call itself: the outcome, or `None` to try again later.
+    async fn send(
+        &self,
+        revoke: &dyn Revoke,
+        app: &App,
+        bundle: &TokenBundle,
+        platform: Platform,
+    ) -> Option<Revocation> {
         let Ok(call) = revoke.request(app, bundle) else {
             return Some(Revocation::NotNeeded);
         };

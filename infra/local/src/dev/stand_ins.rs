@@ -74,18 +74,23 @@ impl Platforms {
         Ok(read)
     }
 
-    /// The sandbox's own first TikTok app, its webhooks sent to `api_url`.
+    /// The sandbox's own first TikTok app with the portal sandbox beside it, their webhooks sent to
+    /// `api_url`.
     pub async fn sandbox(api_url: &str) -> Result<(Self, Sandbox)> {
         let mut config = sandbox::Config::demo();
-        let app = config
-            .tiktok
-            .apps
-            .first_mut()
-            .context("the sandbox has no app")?;
-        app.webhook_url = Some(format!("{api_url}/webhooks/tiktok"));
+        for app in &mut config.tiktok.apps {
+            app.webhook_url = Some(format!("{api_url}/webhooks/tiktok"));
+        }
+        let mut portal = config.tiktok.apps.iter().filter(|app| app.sandbox);
+        let portal = portal.next().map(credentials);
+        let app = config.tiktok.apps.iter_mut().find(|app| !app.sandbox);
+        let app = app.context("the sandbox has no app")?;
         // An app that has not passed TikTok's audit could post to private accounts only.
         app.audited = true;
-        let tiktok = json!({"client_key": app.client_key, "client_secret": app.client_secret});
+        let mut tiktok = credentials(app);
+        if let Some(portal) = portal {
+            tiktok["sandbox"] = portal;
+        }
         let web = app
             .web_redirect_uris
             .first()
@@ -143,6 +148,11 @@ impl Platforms {
     pub fn overrides(&self) -> String {
         json!(self.host_overrides).to_string()
     }
+}
+
+/// An app's part of the platforms secret.
+fn credentials(app: &sandbox::tiktok::App) -> Value {
+    json!({ "client_key": app.client_key, "client_secret": app.client_secret })
 }
 
 /// Refuses names of platforms that this version does not know: a typing error would leave the real

@@ -19,6 +19,8 @@ pub(super) struct Request {
     /// What IAM asks for.
     pub(super) needs: Vec<(String, String)>,
     pub(super) encryption_context: BTreeMap<String, String>,
+    /// Further context keys that conditions may ask for.
+    pub(super) keys: BTreeMap<String, String>,
 }
 
 /// Understands a request of a JSON-protocol service from its target header and body.
@@ -165,6 +167,34 @@ pub(super) fn lambda(parts: &Parts) -> Request {
     Request {
         needs: vec![(action.clone(), arn)],
         action,
+        ..Request::default()
+    }
+}
+
+/// Understands a call of SES's API v2: `SendEmail` asks for the sender's identity, here its domain, and
+/// for the configuration set.
+pub(super) fn ses(parts: &Parts, body: &[u8]) -> Request {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let from = body["FromEmailAddress"].as_str().unwrap_or_default();
+    let address = from.rsplit('<').next().unwrap_or_default();
+    let address = address.trim_end_matches('>').to_owned();
+    let domain = address.rsplit('@').next().unwrap_or_default();
+    let set = body["ConfigurationSetName"].as_str().unwrap_or_default();
+    let action = match parts.uri.path() {
+        "/v2/email/outbound-emails" => "ses:SendEmail",
+        _ => "ses:Unknown",
+    };
+    let need = |rest: String| {
+        let arn = format!("arn:aws:ses:{REGION}:{ACCOUNT}:{rest}");
+        (action.to_owned(), arn)
+    };
+    Request {
+        needs: vec![
+            need(format!("identity/{domain}")),
+            need(format!("configuration-set/{set}")),
+        ],
+        action: action.to_owned(),
+        keys: BTreeMap::from([("ses:FromAddress".to_owned(), address)]),
         ..Request::default()
     }
 }
@@ -368,6 +398,27 @@ mod tests {
             assert_eq!(request(&path), expected);
         }
         assert!(request("/2015-03-31/functions").1.ends_with("unknown"));
+    }
+
+    #[test]
+    fn ses_requests() {
+        let (parts, ()) = http::Request::post("/v2/email/outbound-emails")
+            .body(())
+            .unwrap()
+            .into_parts();
+        let body = json!({ "FromEmailAddress": "\"Soup\" <mail@soup.example>", "ConfigurationSetName": "s" });
+        let request = ses(&parts, body.to_string().as_bytes());
+        let arn = |rest: &str| format!("arn:aws:ses:{REGION}:{ACCOUNT}:{rest}");
+        let send = "ses:SendEmail".to_owned();
+        assert_eq!(request.action, send);
+        assert_eq!(
+            request.needs,
+            [
+                (send.clone(), arn("identity/soup.example")),
+                (send, arn("configuration-set/s"))
+            ]
+        );
+        assert_eq!(request.keys["ses:FromAddress"], "mail@soup.example");
     }
 
     #[test]

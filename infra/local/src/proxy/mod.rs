@@ -10,6 +10,7 @@ mod faults;
 mod forward;
 mod identify;
 mod invoke;
+mod mails;
 mod record;
 mod sigv4;
 
@@ -29,7 +30,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
-use crate::{host::Host, kms::Kms};
+use crate::{host::Host, kms::Kms, mailbox::Mailbox};
 use forward::Upstream;
 
 pub use buses::{BusEvent, Buses};
@@ -65,6 +66,7 @@ struct Shared {
     cors: cors::BucketCors,
     functions: OnceLock<Host>,
     buses: Buses,
+    mailbox: Mailbox,
 }
 
 impl Proxy {
@@ -82,6 +84,7 @@ impl Proxy {
             cors: cors::BucketCors::default(),
             functions: OnceLock::new(),
             buses: Buses::default(),
+            mailbox: Mailbox::default(),
         });
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self {
@@ -119,6 +122,11 @@ impl Proxy {
     /// What was put on event buses.
     pub fn buses(&self) -> &Buses {
         &self.shared.buses
+    }
+
+    /// The stand-in for SES.
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.shared.mailbox
     }
 
     /// Rings when a function sent to the queue with this ARN.
@@ -175,6 +183,9 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     if parts.method == http::Method::OPTIONS {
         return Ok(shared.cors.preflight(&parts));
     }
+    if mails::is_control(&parts) {
+        return Ok(mails::control(&shared.mailbox, &parts, body).await);
+    }
     let Some(credential) = Credential::read(&parts) else {
         return Ok(refuse("s3", 403, "AccessDenied", "Access Denied"));
     };
@@ -200,6 +211,8 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     };
     let request = if credential.service == "lambda" {
         identify::lambda(&parts)
+    } else if credential.service == "ses" {
+        identify::ses(&parts, &body)
     } else {
         identify::json(&credential.service, &target(&parts), &body, &shared.kms)
     };
@@ -260,6 +273,7 @@ impl Shared {
             action: request.action,
             needs: request.needs,
             encryption_context: request.encryption_context,
+            keys: request.keys,
             status: outcome
                 .as_ref()
                 .map_or(0, |answer| answer.status().as_u16()),
@@ -325,6 +339,10 @@ impl Shared {
             Payload::Whole(body) if service == "events" => {
                 let (status, answer) = self.buses.answer(&target(&parts), &body);
                 respond("events", status, answer.to_string())
+            }
+            Payload::Whole(body) if service == "ses" => {
+                let (status, body) = self.mailbox.send(&body).await;
+                respond("ses", status, body)
             }
             Payload::Whole(body) if service == "lambda" => {
                 invoke::answer(self.functions.get(), &parts, body).await

@@ -22,6 +22,8 @@ pub struct Call {
     pub needs: Vec<(String, String)>,
     /// The KMS encryption context.
     pub encryption_context: BTreeMap<String, String>,
+    /// Further context keys that conditions may ask for (`ses:FromAddress`).
+    pub keys: BTreeMap<String, String>,
     /// The HTTP status that the caller got; 0 where it got none.
     pub status: u16,
     /// When the request's head was there.
@@ -40,6 +42,9 @@ impl Call {
         if !self.encryption_context.is_empty() {
             let keys = self.encryption_context.keys().cloned().collect();
             context.insert("kms:EncryptionContextKeys".to_owned(), keys);
+        }
+        for (name, value) in &self.keys {
+            context.insert(name.clone(), vec![value.clone()]);
         }
         for (name, value) in &self.encryption_context {
             context.insert(format!("kms:EncryptionContext:{name}"), vec![value.clone()]);
@@ -67,6 +72,7 @@ impl Call {
                 .map(|(a, r)| ((*a).to_owned(), (*r).to_owned()))
                 .collect(),
             encryption_context: BTreeMap::new(),
+            keys: BTreeMap::new(),
             status: 200,
             started: Instant::now(),
             elapsed: Duration::ZERO,

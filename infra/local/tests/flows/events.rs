@@ -30,6 +30,7 @@ pub(crate) fn quick(options: StackOptions, retries: &str) -> StackOptions {
         .parameter("EventSettleMilliseconds", "300")
         .parameter("EventTimeoutSeconds", "1")
         .parameter("EventsVisibility", "3")
+        .parameter("EventLeaseSeconds", "8")
         .parameter("EventUnsentSeconds", "1")
         .parameter("EventBusArn", BUS)
 }

@@ -10,15 +10,25 @@ mod admin_jobs;
 #[cfg(test)]
 mod connect;
 #[cfg(test)]
+mod crm;
+#[cfg(test)]
+mod crm_race;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod disconnect;
+#[cfg(test)]
+mod erase;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
 mod links;
+#[cfg(test)]
+mod mail_ends;
+#[cfg(test)]
+mod mails;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
@@ -30,6 +40,8 @@ mod publish;
 #[cfg(test)]
 mod receiver;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod requests;
@@ -38,11 +50,16 @@ mod rewrap;
 #[cfg(test)]
 mod sealed;
 #[cfg(test)]
+mod side_by_side;
+#[cfg(test)]
 mod statistics;
 #[cfg(test)]
 mod sweep;
 #[cfg(test)]
 mod sync_faults;
+#[cfg(test)]
+#[cfg(test)]
+mod users;
 #[cfg(test)]
 mod verification;
 #[cfg(test)]

@@ -5,23 +5,21 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_smithy_types::Blob;
-use domain::Platform;
 use local::demo::api::Api;
 use local::demo::browser::{Browser, Page};
 use local::demo::form::Form;
 use local::{Fault, Rule, eventually};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use vault::Place;
 
 use crate::files::FileHost;
 use crate::receiver::Receiver;
-use crate::sealed::{text_of_stack, vault};
 use crate::statistics::now_millis;
 use crate::world::{CLIENT_KEY, Item, SOON, USER, World, number, text};
 
+mod people;
 mod refreshing;
+mod rekeying;
 mod telling;
 
 /// Lambda itself makes these calls for a function: its log, its event sources.
@@ -44,19 +42,28 @@ async fn everything_that_is_allowed_is_needed() {
         ("files.product.example", host.url()),
         (crate::receiver::HOST, receiver.url()),
     ];
+    let projection = crate::crm::Projection::new(&*crate::world::cloud().await).await;
     let world = World::beside(&hosts, |options| {
-        crate::events::quick(options.parameter("StatisticsOff", ""), "1,600")
+        let options = projection
+            .of(options)
+            .parameter("StatisticsOff", "")
+            .parameter("MailFromAddress", crate::mails::FROM);
+        crate::events::quick(options, "1,600")
     })
     .await;
     posting(&world).await;
     fetching(&world).await;
     syncing(&world).await;
+    records(&world).await;
+    crate::mails::touch_everything(&world).await;
     webhooks(&world).await;
     refreshing::refreshing(&world).await;
     operating(&world).await;
     ending(&world).await;
+    people::leaving(&world).await;
     telling::telling(&world, &receiver).await;
-    rekeying(&world).await;
+    rekeying::rekeying(&world).await;
+    crate::crm::touch_everything(&world, &projection).await;
     let unused: BTreeMap<String, Vec<String>> = world
         .stack
         .unused()
@@ -213,6 +220,20 @@ async fn syncing(world: &World) {
     world.forget_limits().await;
 }
 
+/// Every list of records, of a user who has a connection.
+async fn records(world: &World) {
+    let api = world.backend.clone().on_behalf_of(USER);
+    for list in [
+        "media-items",
+        "comments",
+        "fans",
+        "messages",
+        "analytics-events",
+    ] {
+        ask(&api, Method::GET, &format!("/v1/{list}"), None, 200).await;
+    }
+}
+
 // ---- deliveries of every size and meaning
 
 async fn webhooks(world: &World) {
@@ -367,67 +388,6 @@ async fn sweep_until(world: &World, what: &str, test: impl AsyncFn() -> bool) {
     })
     .await
     .unwrap();
-}
-
-// ---- everything sealed, moved to another KMS key
-
-/// One row in each table whose text is of the first format, which does not say its key.
-async fn rekeying(world: &World) {
-    let client = world.stack.clients().dynamodb;
-    let words = |text: &str| AttributeValue::S(text.to_owned());
-    let sealed = of_format_one(world, "subject_a").await;
-    for (noun, keys) in [
-        ("connections", ["user_id", "connection_id"].as_slice()),
-        ("targets", &["post_id", "target_id", "connection_id"]),
-        ("revocations", &["revocation_id"]),
-        ("flows", &["flow_id"]),
-        ("webhookEndpoints", &["endpoint_id"]),
-    ] {
-        let text = if noun == "flows" {
-            "sealed_verifier"
-        } else {
-            "sealed"
-        };
-        let mut put = client
-            .put_item()
-            .table_name(world.stack.table(noun).unwrap())
-            .item(text, AttributeValue::B(sealed.clone()));
-        for key in keys {
-            put = put.item(*key, words("subject_a"));
-        }
-        put.send().await.unwrap();
-    }
-    let start = json!({ "kind": "start" });
-    world
-        .stack
-        .send("rewrap", &start.to_string())
-        .await
-        .unwrap();
-    let over = eventually("the end of the move", SOON, || async {
-        let job = world.items("jobs").await.pop();
-        Ok(job.filter(|job| text(job, "state") != "open"))
-    });
-    assert_eq!(text(&over.await.unwrap(), "state"), "done");
-}
-
-/// A text with the header of the first format around a wrapped key that KMS knows.
-async fn of_format_one(world: &World, subject: &str) -> Blob {
-    let vault = vault(world, &text_of_stack(world));
-    let key = vault.new_key(subject).await.unwrap();
-    let place = Place {
-        table: "connections",
-        keys: &[],
-        platform: Platform::TikTok,
-        field: "tokens",
-        version: 1,
-    };
-    let sealed = vault.seal(&key, &place, b"text").unwrap();
-    // Format 2: mark, age, ARN, wrapped key, nothing, rest. Format 1 has no ARN.
-    let (head, rest) = sealed.as_bytes().split_at(10);
-    let arn = usize::from(u16::from_be_bytes([rest[0], rest[1]]));
-    let mut bytes = [&[1], &head[1..], &rest[2 + arn..]].concat();
-    bytes.extend([0; 12]);
-    Blob::new(bytes)
 }
 
 // ---- helpers

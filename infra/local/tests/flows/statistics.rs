@@ -64,11 +64,11 @@ pub(crate) async fn followers_of_the_day(world: &World) -> i64 {
     number(entry["read"].as_m().unwrap(), "followers")
 }
 
-/// Items of figures: those of connections, and those of media.
+/// Items of figures: those of connections, and those of media items that were read.
 pub(crate) async fn figures(world: &World) -> (Vec<Item>, Vec<Item>) {
-    let all = world.items("figures").await;
-    all.into_iter()
-        .partition(|item| text(item, "owner").starts_with("user#"))
+    let mut media = world.items("MediaItems").await;
+    media.retain(|item| item["fields"].as_m().unwrap().contains_key("figures"));
+    (world.items("figures").await, media)
 }
 
 /// Kinds and states of the syncs, oldest first.

@@ -25,6 +25,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 pub(crate) const USER: &str = "user_flow";
 pub(crate) const CLIENT_KEY: &str = "awexample0001";
 pub(crate) const CLIENT_SECRET: &str = "tt-client-secret-example";
+pub(crate) const SANDBOX_KEY: &str = "sbawexample0001";
+pub(crate) const SANDBOX_SECRET: &str = "tt-sandbox-secret-example";
 
 pub(crate) async fn cloud() -> Arc<Cloud> {
     static CLOUD: OnceCell<Arc<Cloud>> = OnceCell::const_new();
@@ -66,7 +68,9 @@ impl World {
         let door = Door::bind(0).await.unwrap();
         let url = door.url();
         let mut config = sandbox::Config::demo();
-        config.tiktok.apps[0].webhook_url = Some(format!("{url}/webhooks/tiktok"));
+        for app in &mut config.tiktok.apps {
+            app.webhook_url = Some(format!("{url}/webhooks/tiktok"));
+        }
         config.tiktok.apps[0].audited = true;
         let sandbox = Sandbox::start(config).await.unwrap();
         let mut overrides = json!(sandbox.host_overrides());
@@ -92,6 +96,9 @@ impl World {
             .parameter("PublishVisibility", "2")
             .parameter("RefreshVisibility", "2")
             .parameter("RewrapVisibility", "2")
+            .parameter("DataRequestVisibility", "2")
+            .parameter("DataRequestTimeout", "8")
+            .parameter("ErasureSettleSeconds", "3")
             .parameter("RescueVisibility", "1")
             .parameter("InsightsVisibility", "2")
             .parameter("WebhookMaxReceives", "4")
@@ -122,10 +129,14 @@ impl World {
         world
     }
 
-    /// Writes the platforms secret: the sandbox's app with `extra` settings. Functions that run read
+    /// Writes the platforms secret: the stand-in's app with `extra` settings, and its portal sandbox
+    /// beside it. Functions that run read
     /// it again only after minutes, so they are started anew.
     pub(crate) async fn configure(&self, extra: Value) {
-        let mut app = json!({ "client_key": CLIENT_KEY, "client_secret": CLIENT_SECRET });
+        let mut app = json!({
+            "client_key": CLIENT_KEY, "client_secret": CLIENT_SECRET,
+            "sandbox": { "client_key": SANDBOX_KEY, "client_secret": SANDBOX_SECRET },
+        });
         for (name, value) in extra.as_object().cloned().unwrap_or_default() {
             app[name] = value;
         }

@@ -22,7 +22,13 @@ const OF_AWS: &[(&str, &[&str], &[&str])] = &[
     (
         "AWS/Lambda",
         &["FunctionName"],
-        &["Errors", "Throttles", "Invocations", "Duration"],
+        &[
+            "Errors",
+            "Throttles",
+            "Invocations",
+            "Duration",
+            "IteratorAge",
+        ],
     ),
     (
         "AWS/ApiGateway",
@@ -99,14 +105,17 @@ fn metrics_of(alarm: &Value) -> Vec<Named> {
     }
 }
 
-/// The dashboard's body, with its references left as they are written.
+/// The widgets of the dashboards (what may not be there has one of its own), with their references
+/// left as they are written.
 fn dashboard(template: &Template) -> Value {
     let boards = of_type(template, "AWS::CloudWatch::Dashboard");
-    let [board] = boards.values().collect::<Vec<_>>()[..] else {
-        panic!("one dashboard");
-    };
-    let body = board["DashboardBody"]["Fn::Sub"].as_str().unwrap();
-    serde_json::from_str(body).unwrap()
+    let mut widgets = Vec::new();
+    for board in boards.values() {
+        let body = board["DashboardBody"]["Fn::Sub"].as_str().unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        widgets.extend(body["widgets"].as_array().unwrap().clone());
+    }
+    serde_json::json!({ "widgets": widgets })
 }
 
 fn metrics_of_dashboard(board: &Value) -> Vec<Named> {

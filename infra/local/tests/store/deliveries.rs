@@ -171,6 +171,7 @@ async fn the_effect_and_the_mark_stand_together() {
 async fn a_raw_body_is_kept_for_fourteen_days() {
     let desk = Desk::new("raw");
     let raw = RawBody {
+        environment: domain::Environment::Production,
         delivery_id: wish(&desk, 0).delivery_id,
         platform: Platform::TikTok,
         body: Some("e30=".to_owned()),
@@ -271,6 +272,7 @@ async fn raw_bodies_are_found_by_account_and_deleted() {
         .collect();
     for (place, id) in ids.iter().enumerate() {
         let raw = RawBody {
+            environment: domain::Environment::Production,
             delivery_id: id.clone(),
             platform: Platform::TikTok,
             body: Some("e30=".to_owned()),

@@ -142,6 +142,7 @@ impl Desk {
     /// A flow of the user that began now and expires in ten minutes.
     pub(crate) fn flow(&self, user: &UserId) -> Flow {
         Flow {
+            client_id: None,
             flow_id: FlowId::new(NOW, &self.entropy),
             state_hash: "state".to_owned(),
             browser_hash: "browser".to_owned(),
@@ -201,6 +202,7 @@ impl Desk {
         let id = self.id_of(user);
         let bundle = sealed(&format!("version {}", seen + 1));
         let new = NewTokens {
+            client_id: None,
             user,
             connection: &id,
             account: &self.account,
@@ -247,6 +249,7 @@ impl Desk {
     pub(crate) fn pending(&self, of: Option<&Connection>) -> PendingRevocation {
         let id = self.attempt().to_string();
         PendingRevocation {
+            client_id: None,
             platform: Platform::TikTok,
             account_key: self.account.key(),
             connection: of.map(|at| (at.user_id.clone(), at.connection_id.clone())),
@@ -266,6 +269,7 @@ pub(crate) fn user(text: &str) -> UserId {
 
 pub(crate) fn account(id: &str) -> Account {
     Account {
+        environment: domain::Environment::Production,
         platform: Platform::TikTok,
         id: id.to_owned(),
         display_name: "Mara".to_owned(),

@@ -22,6 +22,7 @@ fn too_large<T: std::fmt::Debug>(what: &str, written: Result<T, StoreError>) {
 async fn whole_items_over_the_limit_are_refused() {
     let desk = Desk::new("whole-items");
     let raw = |size: usize| RawBody {
+        environment: domain::Environment::Production,
         delivery_id: domain::DeliveryId::of(Platform::TikTok, desk.user.as_str()),
         platform: Platform::TikTok,
         body: Some("x".repeat(size)),
@@ -36,6 +37,7 @@ async fn whole_items_over_the_limit_are_refused() {
     desk.deliveries.keep_raw(&raw(LIMIT - 1_024)).await.unwrap();
 
     let link = SessionLink {
+        environment: None,
         hash: desk.user.to_string(),
         user_id: desk.user.clone(),
         user_label: "x".repeat(LIMIT),

@@ -43,6 +43,7 @@ async fn a_lost_answer_is_no_lost_write_and_no_second_one() {
 
 async fn connecting(desk: &Desk, loser: &Desk) {
     let link = SessionLink {
+        environment: None,
         hash: "lost-link".to_owned(),
         user_id: desk.user.clone(),
         user_label: "Label".to_owned(),
@@ -55,6 +56,7 @@ async fn connecting(desk: &Desk, loser: &Desk) {
     };
     desk.sessions.put_link(&link).await.unwrap();
     let session = BrowserSession {
+        environment: None,
         hash: "lost-browser".to_owned(),
         user_id: desk.user.clone(),
         user_label: "Label".to_owned(),

@@ -18,6 +18,8 @@ mod deliveries;
 #[cfg(test)]
 mod desk;
 #[cfg(test)]
+mod erasure;
+#[cfg(test)]
 mod flows;
 #[cfg(test)]
 mod ground;
@@ -28,9 +30,13 @@ mod limits;
 #[cfg(test)]
 mod lost_answers;
 #[cfg(test)]
+mod mails;
+#[cfg(test)]
 mod media;
 #[cfg(test)]
 mod outbox;
+#[cfg(test)]
+mod records;
 #[cfg(test)]
 mod rewrap;
 #[cfg(test)]
@@ -43,3 +49,7 @@ mod statistics;
 mod sync_logs;
 #[cfg(test)]
 mod targets;
+#[cfg(test)]
+mod tasks;
+#[cfg(test)]
+mod users;

@@ -1,7 +1,7 @@
-//! Links and browsers; users; the breaker.
+//! Links and browsers; the breaker.
 
 use domain::Platform;
-use store::{BrowserSession, SessionLink, User};
+use store::{BrowserSession, SessionLink};
 
 use store::platforms::Ends;
 
@@ -9,6 +9,7 @@ use crate::desk::{Desk, NOW, at, trouble};
 
 fn link(desk: &Desk, hash: &str) -> SessionLink {
     SessionLink {
+        environment: None,
         hash: format!("{hash}-of-{}", desk.user),
         user_id: desk.user.clone(),
         user_label: "Label".to_owned(),
@@ -23,6 +24,7 @@ fn link(desk: &Desk, hash: &str) -> SessionLink {
 
 fn browser(desk: &Desk, hash: &str) -> BrowserSession {
     BrowserSession {
+        environment: None,
         hash: format!("{hash}-of-{}", desk.user),
         user_id: desk.user.clone(),
         user_label: "Label".to_owned(),
@@ -105,37 +107,6 @@ async fn past_their_time_sessions_count_as_absent() {
             .await
             .unwrap();
         assert_eq!(found.is_some(), session_there, "the browser after {secs} s");
-    }
-}
-
-#[tokio::test]
-async fn what_is_not_said_of_a_user_stays() {
-    let desk = Desk::new("users");
-    let said = |email: Option<&str>, locale: Option<&str>, secs| User {
-        user_id: desk.user.clone(),
-        label: Some(format!("at {secs}")),
-        email: email.map(str::to_owned),
-        locale: locale.map(str::to_owned),
-        time_zone: None,
-        updated_at: at(secs),
-    };
-    assert_eq!(desk.users.get(&desk.user).await.unwrap(), None);
-    for (tell, stands) in [
-        (
-            said(Some("a@b.example"), None, 0),
-            said(Some("a@b.example"), None, 0),
-        ),
-        (
-            said(None, Some("fr"), 1),
-            said(Some("a@b.example"), Some("fr"), 1),
-        ),
-        (
-            said(Some("c@d.example"), None, 2),
-            said(Some("c@d.example"), Some("fr"), 2),
-        ),
-    ] {
-        desk.users.tell(&tell).await.unwrap();
-        assert_eq!(desk.users.get(&desk.user).await.unwrap(), Some(stands));
     }
 }
 

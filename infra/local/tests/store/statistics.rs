@@ -2,14 +2,14 @@
 //! sync is run once, and a dashboard is few reads.
 
 use domain::{
-    ConnectionId, ConnectionStatus, Day, EventKind, Fault, FaultKind, Figures, MediaFigures,
-    MediaTotals, OwnFigure, Platform, Snapshot, UserId,
+    ConnectionId, ConnectionStatus, Day, EventKind, Fault, FaultKind, Figures, MediaTotals,
+    OwnFigure, Platform, Snapshot, UserId,
 };
 use store::connections::{DueStatistics, Ended, StatisticsEnd};
 use store::{Connection, Transacted, Transaction};
 
 use crate::accounts::end_by;
-use crate::desk::{Desk, NOW, at, user};
+use crate::desk::{Desk, at, user};
 use crate::ground;
 
 fn day(text: &str) -> Day {
@@ -160,54 +160,6 @@ async fn a_dashboard_of_eight_connections_and_ninety_days_is_three_queries() {
     let narrow = narrow.await.unwrap();
     assert_eq!(narrow.len(), 16);
     assert!(narrow.iter().all(|month| month.month != "2026-11"));
-}
-
-#[tokio::test]
-async fn media_belong_to_the_account_and_keep_their_latest_reading() {
-    let desk = Desk::new("media-figures");
-    let medium = |id: &str, views| MediaFigures {
-        media_id: id.to_owned(),
-        published_at: Some(NOW),
-        title: Some("Soup".to_owned()),
-        url: None,
-        figures: Figures {
-            views: Some(views),
-            ..Figures::default()
-        },
-    };
-    let write = async |key: &str, read_at, medium: &MediaFigures| {
-        let transaction = Transaction::new(desk.attempt());
-        let at = at(read_at);
-        let transaction = desk.figures.write_medium(transaction, key, at, medium);
-        transaction.unwrap().run(&desk.client).await.unwrap()
-    };
-    let (one, other) = (desk.account.key(), format!("{}x", desk.account.key()));
-    for (key, read_at, views, done) in [
-        (&one, 10, 5, Transacted::Done),
-        (&one, 10, 6, Transacted::Refused(0)),
-        (&one, 9, 7, Transacted::Refused(0)),
-        (&one, 11, 8, Transacted::Done),
-        // The platform's ids are unique within an account alone.
-        (&other, 1, 99, Transacted::Done),
-    ] {
-        let what = format!("{key} {read_at}");
-        assert_eq!(
-            write(key, read_at, &medium("760", views)).await,
-            done,
-            "{what}"
-        );
-    }
-    write(&one, 5, &medium("761", 1)).await;
-    let (media, next) = desk.figures.media(&one, None, 1).await.unwrap();
-    assert_eq!(
-        (media[0].medium.media_id.as_str(), next.as_deref()),
-        ("761", Some("761"))
-    );
-    let (media, _) = desk.figures.media(&one, next.as_deref(), 10).await.unwrap();
-    assert_eq!(
-        (media[0].at, media[0].medium.clone()),
-        (at(11), medium("760", 8))
-    );
 }
 
 fn end<'a>(read_at: Option<i64>, ended_at: i64, fault: Option<&'a Fault>) -> StatisticsEnd<'a> {

@@ -63,6 +63,7 @@ pub(crate) fn progress(status: TargetStatus, due: Option<Timestamp>) -> Progress
         state: Some("{}".to_owned()),
         sealed: SealedPart::Keep,
         due_at: due,
+        heeds_cancel: false,
         tries: 0,
         fault: None,
         published: None,
@@ -225,6 +226,67 @@ async fn a_step_is_written_once_under_holder_and_step() {
     );
 }
 
+/// The wish came while a worker had the target: it is written over by no far wait, whatever becomes of
+/// the worker and of every message.
+#[tokio::test]
+async fn a_wish_to_cancel_outlives_a_far_wait() {
+    let desk = Desk::new("cancel-wait");
+    // (asked for, whether the worker has not seen to it yet, due)
+    for (asked, heeds_cancel, due) in [
+        (true, true, at(5)),
+        (true, false, at(90_000)),
+        (false, true, at(90_000)),
+    ] {
+        for event in [false, true] {
+            let seen = queued(&desk).await;
+            let mine = desk.holder();
+            let held = take(&desk, &seen, 0, &mine).await.unwrap();
+            if asked {
+                let asked = desk.targets.ask_cancel(&seen, at(5), &desk.attempt()).await;
+                assert!(asked.unwrap().is_some());
+            }
+            let wait = Progress {
+                heeds_cancel,
+                ..progress(TargetStatus::Publishing, Some(at(90_000)))
+            };
+            let event = event.then(|| told(&desk, &held));
+            let event = event.as_ref().map(|event| (&desk.events, event));
+            let written =
+                desk.targets
+                    .advance(&held, Some(&mine), &wait, at(6), event, desk.attempt());
+            let item = written.await.unwrap().unwrap();
+            assert_eq!(item.due_at, Some(due), "{asked} {heeds_cancel}");
+            assert_eq!(item.holder, None);
+            assert_eq!(is_due(&desk, &item, at(60)).await, due == at(5));
+        }
+    }
+    // The same where a webhook's news writes the wait.
+    let seen = queued(&desk).await;
+    let asked = desk.targets.ask_cancel(&seen, at(5), &desk.attempt()).await;
+    let asked = asked.unwrap().unwrap();
+    let wait = Progress {
+        heeds_cancel: true,
+        ..progress(TargetStatus::Publishing, Some(at(90_000)))
+    };
+    let news = desk
+        .targets
+        .tell(Transaction::new(desk.attempt()), &asked, &wait, at(6));
+    let done = news.unwrap().run(desk.deliveries.client()).await.unwrap();
+    assert_eq!(done, Transacted::Done);
+    let told = stands(&desk, &seen).await;
+    assert_eq!(told.due_at, Some(at(5)));
+    // Asked for again, it is no longer to be cancelled.
+    let again = Progress {
+        queued_at: at(7),
+        ..progress(TargetStatus::Queued, Some(at(7)))
+    };
+    let written = desk
+        .targets
+        .advance(&told, None, &again, at(7), None, desk.attempt());
+    let item = written.await.unwrap().unwrap();
+    assert_eq!((item.cancel_asked_at, item.due_at), (None, Some(at(7))));
+}
+
 #[tokio::test]
 async fn news_moves_a_target_past_its_worker() {
     let desk = Desk::new("tell-target");
@@ -273,7 +335,10 @@ async fn a_publish_leads_to_its_targets_while_they_bear_its_key() {
     let publish = format!("v_pub_file~{}", desk.user);
     let name = store::targets::publish_key(Platform::TikTok, &publish);
     let of_publish = async || {
-        let found = desk.targets.of_publish(Platform::TikTok, &publish).await;
+        let found = desk
+            .targets
+            .of_publish(Platform::TikTok.into(), &publish)
+            .await;
         found.unwrap()
     };
     let mut seen = queued(&desk).await;

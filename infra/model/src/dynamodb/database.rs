@@ -57,6 +57,7 @@ impl Database {
             "Scan" => self.scan(body),
             "TransactWriteItems" => self.transact(body),
             "BatchWriteItem" => self.batch(body),
+            "BatchGetItem" => self.batch_get(body),
             other => Err(Refusal::unknown(format!("dynamodb:{other}"))),
         }
     }
@@ -179,6 +180,31 @@ impl Database {
         if let Some(table) = self.tables.get_mut(&ready.table) {
             table.write(ready.place, ready.new, lag);
         }
+    }
+
+    fn batch_get(&mut self, body: &Value) -> Result<Value, Refusal> {
+        known(body, &["RequestItems"])?;
+        let mut responses = BTreeMap::new();
+        let mut asked = Vec::new();
+        for (name, request) in body["RequestItems"].as_object().into_iter().flatten() {
+            known(request, &["Keys", "ConsistentRead"])?;
+            let table = self.table(&json!({ "TableName": name }))?;
+            let found: &mut Vec<Item> = responses.entry(name.clone()).or_default();
+            for key in request["Keys"].as_array().into_iter().flatten() {
+                let place = table.place_of_key(key)?;
+                if asked.contains(&(name, place.clone())) {
+                    return Err(Refusal::invalid(
+                        "Provided list of item keys contains duplicates",
+                    ));
+                }
+                found.extend(table.items.get(&place).cloned());
+                asked.push((name, place));
+            }
+        }
+        if asked.is_empty() || asked.len() > 100 {
+            return Err(Refusal::invalid("1 to 100 keys are taken"));
+        }
+        Ok(json!({ "Responses": responses, "UnprocessedKeys": {} }))
     }
 
     fn batch(&mut self, body: &Value) -> Result<Value, Refusal> {

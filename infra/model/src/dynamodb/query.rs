@@ -28,6 +28,7 @@ impl Database {
                 "Limit",
                 "ExclusiveStartKey",
                 "Select",
+                "ProjectionExpression",
             ],
         )?;
         let names = Names::of(body)?;
@@ -180,6 +181,13 @@ fn page(
         last = Some(item.clone());
         if filter.is_none_or(|filter| filter.holds(&item)) {
             shown.push(item);
+        }
+    }
+    if let Some(wanted) = body["ProjectionExpression"].as_str() {
+        // Plain names: neither paths nor aliases are known here.
+        let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
+        for item in &mut shown {
+            item.retain(|name, _| wanted.contains(&name.as_str()));
         }
     }
     let mut answer = json!({ "Count": shown.len(), "ScannedCount": read });

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Clock, Entropy};
+use domain::{Clock, Entropy, RecordKind};
 use event_relay::EventRelay;
 use event_sender::EventSender;
 use lambda::sqs::{Message, Options};
@@ -143,6 +143,7 @@ impl Instance {
                 accounts: Accounts::new(db(), table(&var::TABLE_ACCOUNTS)),
                 targets: targets.clone(),
                 events: events.clone(),
+                ledger: wiring.ledger(env, &[RecordKind::MediaItem]),
                 tokens: tokens.clone(),
                 insights: wiring.insights(env),
                 look_after: env.seconds(&var::TARGETED_SYNC_SECONDS),

@@ -13,6 +13,8 @@ mod dice;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod fetch;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod instance;
@@ -20,6 +22,8 @@ mod instance;
 mod orders;
 #[cfg(test)]
 mod people;
+#[cfg(test)]
+mod places;
 #[cfg(test)]
 mod platform;
 #[cfg(test)]

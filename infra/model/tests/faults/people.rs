@@ -212,6 +212,7 @@ async fn consented(
     let after = |name: &str| now.plus_secs(answer[name].as_i64().unwrap());
     let scopes: Vec<String> = text("scope").split(',').map(str::to_owned).collect();
     let account = Account {
+        environment: domain::Environment::Production,
         platform: Platform::TikTok,
         id: text("open_id"),
         display_name: String::new(),
@@ -250,6 +251,7 @@ async fn consented(
 
 fn flow(flow_id: FlowId, user_id: UserId, scopes: Vec<String>, now: Timestamp) -> Flow {
     Flow {
+        client_id: None,
         flow_id,
         state_hash: "state".to_owned(),
         browser_hash: "browser".to_owned(),

@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{ConnectionId, TargetStatus};
-use model::Fault;
+use domain::{Clock, ConnectionId, Secret, TargetStatus};
+use model::{Fault, pass};
+use platforms::Apps;
+use posts::Ran;
+use store::Target;
 
 use crate::bench;
 use crate::check;
@@ -31,7 +34,7 @@ pub(crate) async fn accepted(name: &str, size: u64) -> (Arc<World>, ConnectionId
 }
 
 /// The calls of the worker's runs on a good day: run, number, action.
-fn calls() -> Vec<(usize, usize, String)> {
+pub(crate) fn calls() -> Vec<(usize, usize, String)> {
     bench::paused(async {
         let (world, ..) = accepted("publish-calls", FILE.len() as u64).await;
         world.drive(Duration::from_secs(120)).await;
@@ -111,4 +114,51 @@ fn a_post_survives_two_kills_as_well_as_one() {
         }
     });
     tally.end("publishing, pairs of kills");
+}
+
+/// The worker died over a start, and the operator took the platform out of the deployment.
+#[test]
+fn an_open_call_without_an_app_ends_after_a_day() {
+    let calls = calls();
+    let start = calls.iter().find(|call| call.2 == "tiktok.publish.init");
+    let (run, number, _) = start.unwrap().clone();
+    bench::paused(async {
+        let (world, ..) = accepted("publish-no-app", 1_000_000).await;
+        world.direct(Arc::new(Script::new(
+            WORKER,
+            [((run, number), Fault::KillAfter)],
+        )));
+        // Long enough for the message, not for what comes after the lease.
+        world.drive(Duration::from_secs(10)).await;
+        let target = || {
+            let mut items = world.items_as_read::<Target>("targets");
+            items.remove(0).unwrap()
+        };
+        assert!(target().intent.is_some());
+        let look = async || {
+            let message = posts::Message::of(&target());
+            let work = world.run(WORKER, "PublishTimeout", move |instance, _| {
+                Box::pin(async move {
+                    let none = Apps::parse(&Secret::new("{}")).unwrap();
+                    let deadline = instance.clock.now().plus_secs(60);
+                    let runner = &instance.publish.runner;
+                    runner.run(&none, &message, deadline).await.unwrap()
+                })
+            });
+            work.await.1.unwrap()
+        };
+        for _ in 0..4 {
+            pass(Duration::from_secs(5 * 3_600)).await;
+            assert_eq!(look().await, Ran::Stuck);
+            assert_eq!(target().status, TargetStatus::Queued);
+        }
+        pass(Duration::from_secs(5 * 3_600)).await;
+        let end = TargetStatus::OutcomeUnknown;
+        assert_eq!(look().await, Ran::Ended(end));
+        let target = target();
+        assert_eq!((target.status, target.due_at), (end, None));
+        let why = target.fault.unwrap();
+        assert!(why.explain().contains("took this platform out"));
+        assert_eq!(look().await, Ran::Settled);
+    });
 }

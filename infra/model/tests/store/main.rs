@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 mod ground;
+#[cfg(test)]
+mod race;
 
 #[cfg(test)]
 #[path = "../../../local/tests/store/accounts.rs"]
@@ -18,6 +20,9 @@ mod deliveries;
 #[path = "../../../local/tests/store/desk.rs"]
 mod desk;
 #[cfg(test)]
+#[path = "../../../local/tests/store/erasure.rs"]
+mod erasure;
+#[cfg(test)]
 #[path = "../../../local/tests/store/flows.rs"]
 mod flows;
 #[cfg(test)]
@@ -30,11 +35,17 @@ mod limits;
 #[path = "../../../local/tests/store/lost_answers.rs"]
 mod lost_answers;
 #[cfg(test)]
+#[path = "../../../local/tests/store/mails.rs"]
+mod mails;
+#[cfg(test)]
 #[path = "../../../local/tests/store/media.rs"]
 mod media;
 #[cfg(test)]
 #[path = "../../../local/tests/store/outbox.rs"]
 mod outbox;
+#[cfg(test)]
+#[path = "../../../local/tests/store/records.rs"]
+mod records;
 #[cfg(test)]
 #[path = "../../../local/tests/store/sealed.rs"]
 mod sealed;
@@ -50,3 +61,9 @@ mod sync_logs;
 #[cfg(test)]
 #[path = "../../../local/tests/store/targets.rs"]
 mod targets;
+#[cfg(test)]
+#[path = "../../../local/tests/store/tasks.rs"]
+mod tasks;
+#[cfg(test)]
+#[path = "../../../local/tests/store/users.rs"]
+mod users;

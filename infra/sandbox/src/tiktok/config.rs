@@ -29,7 +29,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// One unaudited app with a web and a loopback redirect, and three creators.
+    /// One unaudited app with a web and a loopback redirect, its portal sandbox, and three creators, two
+    /// of whom are the sandbox's target users.
     #[must_use]
     pub fn demo() -> Self {
         let user = |username: &str, display_name: &str, private, follower_count| User {
@@ -40,14 +41,25 @@ impl Config {
             bio_description: format!("{display_name} on the stand-in TikTok"),
             ..User::default()
         };
+        let app = |client_key: &str, client_secret: &str| App {
+            web_redirect_uris: vec!["https://passerelle.test/oauth/tiktok/callback".into()],
+            desktop_redirect_uris: vec!["http://127.0.0.1:*/oauth/tiktok/callback".into()],
+            verified_url_prefixes: vec!["https://media.passerelle.test/".into()],
+            ..App::new(client_key, client_secret)
+        };
         Self {
-            apps: vec![App {
-                name: "Passerelle demo".into(),
-                web_redirect_uris: vec!["https://passerelle.test/oauth/tiktok/callback".into()],
-                desktop_redirect_uris: vec!["http://127.0.0.1:*/oauth/tiktok/callback".into()],
-                verified_url_prefixes: vec!["https://media.passerelle.test/".into()],
-                ..App::new("awexample0001", "tt-client-secret-example")
-            }],
+            apps: vec![
+                App {
+                    name: "Passerelle demo".into(),
+                    ..app("awexample0001", "tt-client-secret-example")
+                },
+                App {
+                    name: "Passerelle demo (sandbox)".into(),
+                    sandbox: true,
+                    target_users: vec!["mara.cooks".into(), "noor.paints".into()],
+                    ..app("sbawexample0001", "tt-sandbox-secret-example")
+                },
+            ],
             users: vec![
                 user("mara.cooks", "Mara", true, 1203),
                 user("joris.bikes", "Joris", false, 48_210),

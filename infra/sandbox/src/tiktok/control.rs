@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 
 use super::config::SCOPES;
 use super::knobs::Fault;
-use super::state::open_id;
 use super::webhooks::{self, Choice};
 use super::{World, inspect, processing, pull, text, things};
 
@@ -199,7 +198,7 @@ async fn disconnect(Shared(world): W, body: Bytes) -> Done {
         .state()
         .remove_grants(&asked.client_key, &asked.user, asked.reason);
     need(any, "this user has not connected this app")?;
-    let id = open_id(&asked.client_key, &asked.user);
+    let id = world.state().open_id(&asked.client_key, &asked.user);
     webhooks::removed(&world, &asked.client_key, &id, asked.reason);
     Ok(Json(json!({ "open_id": id })))
 }
@@ -263,8 +262,8 @@ struct Send {
 
 async fn send(Shared(world): W, body: Bytes) -> Done {
     let asked: Send = read(&body)?;
-    let of_user = asked.user.map(|user| open_id(&asked.client_key, &user));
-    let open_id = asked.open_id.or(of_user);
+    let of_user = |user: String| world.state().open_id(&asked.client_key, &user);
+    let open_id = asked.open_id.or_else(|| asked.user.map(of_user));
     let content = match &asked.content {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -27,6 +27,9 @@ pub struct Settings {
     pub rotation: Rotation,
     /// Whether authorising again kills the refresh tokens given before; undocumented, so off.
     pub reconnect_kills_previous: bool,
+    /// Whether a person has one `open_id` for all apps. The papers say one per app (tiktok.md §3.1),
+    /// and not whether a portal sandbox counts as an app of its own.
+    pub shared_open_ids: bool,
     /// OAuth errors with HTTP 200 (tiktok.md §1.7).
     pub oauth_errors_http200: bool,
     /// What a revoke answers: the papers say empty, and show `{}`.
@@ -139,6 +142,7 @@ impl Default for Settings {
             refresh_token_seconds: 15_552_000,
             rotation: Rotation::Strict,
             reconnect_kills_previous: false,
+            shared_open_ids: false,
             oauth_errors_http200: false,
             revoke_body: RevokeBody::Object,
             web_pkce: WebPkce::Optional,

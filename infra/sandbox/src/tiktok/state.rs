@@ -234,6 +234,14 @@ impl State {
         Ok(caller)
     }
 
+    /// An app's id of a person.
+    pub(crate) fn open_id(&self, client_key: &str, user: &str) -> String {
+        match self.settings.shared_open_ids {
+            true => open_id("every app", user),
+            false => open_id(client_key, user),
+        }
+    }
+
     /// The app and the account behind a caller.
     pub(crate) fn behind(&self, caller: &Caller) -> Result<(&App, &User), Refusal> {
         let app = self.apps.get(&caller.client_key);

@@ -15,7 +15,7 @@ use super::choices::{RevokeBody, Rotation};
 use super::errors::{Refusal, refuse};
 use super::input::{self, Params};
 use super::settings::Settings;
-use super::state::{Grant, State, Token, open_id};
+use super::state::{Grant, State, Token};
 use super::text::{random, sha256_hex};
 use super::webhooks;
 use crate::socket::Switch;
@@ -208,11 +208,12 @@ impl State {
     /// A new grant, without tokens.
     fn grant(&mut self, client_key: &str, user: &str, scopes: Vec<String>) -> u64 {
         let grant_id = self.next();
+        let open_id = self.open_id(client_key, user);
         self.grants.push(Grant {
             grant_id,
             client_key: client_key.to_owned(),
             user: user.to_owned(),
-            open_id: open_id(client_key, user),
+            open_id,
             scopes,
             generation: 0,
             access: Vec::new(),

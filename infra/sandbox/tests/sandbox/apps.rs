@@ -178,3 +178,38 @@ async fn an_app_gets_a_token_that_opens_nothing_here() {
     let secrets = rig.control("/secrets", Value::Null).await.to_string();
     assert!(secrets.contains(&token));
 }
+
+/// What an app sends of a token of its own.
+fn own<'a>(key: &'a str, token: &'a str, value: &'a str) -> [(&'a str, &'a str); 4] {
+    let secret = ("client_secret", SECRET);
+    [
+        ("client_key", key),
+        secret,
+        ("grant_type", "refresh_token"),
+        (token, value),
+    ]
+}
+
+#[tokio::test]
+async fn tokens_are_good_with_the_client_that_they_were_given_to() {
+    let rig = Rig::start().await;
+    rig.control("/apps", app(json!({}))).await;
+    let sandbox = "awsandbox0001";
+    let grant = rig.grant(sandbox, "mara").await;
+    let (access, refresh) = (text(&grant["access_token"]), text(&grant["refresh_token"]));
+    let (renew, end) = ("/v2/oauth/token/", "/v2/oauth/revoke/");
+    let sent = own(KEY, "refresh_token", &refresh);
+    assert_eq!(rig.form(renew, &sent, 400).await["error"], "invalid_grant");
+    let sent = own(KEY, "token", &access);
+    assert_eq!(rig.form(end, &sent, 400).await["error"], "invalid_request");
+    rig.user_info(&access, "open_id", 200).await;
+    let sent = own(sandbox, "refresh_token", &refresh);
+    let access = text(&rig.form(renew, &sent, 200).await["access_token"]);
+    rig.form(end, &own(sandbox, "token", &access), 200).await;
+
+    // An id of a person is each app's own, unless the stand-in is told otherwise.
+    let id = async |key: &str| text(&rig.grant(key, "mara").await["open_id"]);
+    assert_ne!(id(KEY).await, id(sandbox).await);
+    rig.settings(json!({"shared_open_ids": true})).await;
+    assert_eq!(id(KEY).await, id(sandbox).await);
+}

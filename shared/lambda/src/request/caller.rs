@@ -22,6 +22,8 @@ pub enum Scope {
     Posts,
     /// The user's figures.
     Stats,
+    /// What platforms told of the user's accounts: fans, messages, comments, media, earnings.
+    Records,
     /// The operator's routes.
     Admin,
     /// Everything of every user: the product's own backend.
@@ -35,6 +37,7 @@ impl Scope {
             Self::Connections => "connections",
             Self::Posts => "posts",
             Self::Stats => "stats",
+            Self::Records => "records",
             Self::Admin => "admin",
             Self::Service => "service",
         }

@@ -115,8 +115,14 @@ pub(super) fn answered(mut machine: Machine, answer: Answer<'_>) -> Result<State
         }
         Some(why) => machine.cancel = Some(Asked::Refused { why }),
     }
-    if let Phase::Processing { ask_at, polls, .. } = &mut machine.phase {
-        *polls = 0;
+    if let Phase::Processing {
+        ask_at,
+        polls,
+        idle,
+        ..
+    } = &mut machine.phase
+    {
+        (*polls, *idle) = (0, 0);
         *ask_at = at.plus_secs(pause(0));
     }
     Ok(machine.close(None))

@@ -175,7 +175,7 @@ fn direct(draft: &PostDraft<'_>, found: &mut Vec<Violation>) {
         Some(EVERYONE) if settings::sandbox(draft.app) => found.push(violation(
             "options.privacy",
             "sandbox",
-            "The app runs in a sandbox of TikTok, which posts nothing in public. Choose another privacy.",
+            "The account is connected through a sandbox of TikTok, which posts nothing in public. Choose another privacy.",
         )),
         Some(_) => {}
     }

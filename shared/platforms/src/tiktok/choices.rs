@@ -57,6 +57,6 @@ fn notices(app: &App, public: bool) -> Vec<Notice> {
 }
 
 const UNAUDITED: &str = "TikTok has not audited this app: it posts as SELF_ONLY to private accounts alone, for at most 5 accounts in 24 hours. Such a post becomes visible to others only after the creator has opened the account and changed that post by hand.";
-const SANDBOX: &str = "The app runs in a sandbox of TikTok: only the sandbox's target users (10 at most) can connect, and nothing is posted in public. A developer has reported that refreshing tokens of sandbox apps always failed: if the connection ends, connect the account again.";
+const SANDBOX: &str = "The account is connected through a sandbox of TikTok: only the sandbox's target users (10 at most) can connect, and nothing is posted in public. A developer has reported that refreshing tokens of sandbox apps always failed: if the connection ends, connect the account again.";
 const MUSIC: &str = "Near the button that posts, say that by posting the creator agrees to TikTok's Music Usage Confirmation, and send nothing before the creator has agreed.";
 const BRANDED: &str = "Leave the switch for commercial content off until the creator turns it on; the creator then chooses their own business (`own_brand`), a third party (`branded_content`) or both. Branded content may not be SELF_ONLY.";

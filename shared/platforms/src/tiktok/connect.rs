@@ -1,6 +1,6 @@
 //! The exchange: code → tokens → who it is.
 
-use domain::{Account, Fault, FaultKind, Platform, TokenBundle};
+use domain::{Account, Environment, Fault, FaultKind, Platform, TokenBundle};
 
 use super::{scope, token, user};
 use crate::{Answer, App, Call, CodeGrant, Connect, Linked, Step};
@@ -132,6 +132,7 @@ fn done(open_id: Option<String>, bundle: TokenBundle, user: user::User) -> Step 
     };
     let account = Account {
         platform: Platform::TikTok,
+        environment: Environment::default(),
         id,
         display_name: user.display_name.unwrap_or_default(),
         username: user.username,

@@ -66,8 +66,8 @@ struct Row {
     /// Empty: any, and none.
     code: &'static str,
     kind: FaultKind,
-    /// After how many hours it is over; 0 where time does not mend it, or the kind says how.
-    hours: i64,
+    /// After how many minutes it is over; 0 where time does not mend it, or the kind says how.
+    minutes: i64,
     /// Empty: the kind's own.
     sentence: &'static str,
 }
@@ -113,7 +113,7 @@ const fn row(
         status: 0,
         code,
         kind,
-        hours: 0,
+        minutes: 0,
         sentence,
     }
 }
@@ -125,7 +125,19 @@ const fn daily(
     sentence: &'static str,
 ) -> Row {
     Row {
-        hours: 24,
+        minutes: 24 * 60,
+        ..row(at, code, kind, sentence)
+    }
+}
+
+const fn soon(
+    at: &'static [Place],
+    code: &'static str,
+    kind: FaultKind,
+    sentence: &'static str,
+) -> Row {
+    Row {
+        minutes: 10,
         ..row(at, code, kind, sentence)
     }
 }
@@ -184,7 +196,8 @@ const TABLE: &[Row] = &[
     daily(OUTCOME, "spam_risk_too_many_posts", K::QuotaUsed, "TikTok's daily number of posts by apps is used up for this account. Post it again after 24 hours."),
     daily(POSTING, "spam_risk_too_many_posts", K::QuotaUsed, "TikTok's daily number of posts by apps is used up for this account. Try again after 24 hours."),
     row(POSTING, "spam_risk_user_banned_from_posting", K::AccountRestricted, "TikTok does not let this account post at present. The creator must settle it in the TikTok app."),
-    daily(ENDING, "spam_risk_too_many_pending_share", K::QuotaUsed, "Five drafts of the last 24 hours wait in the creator's TikTok inbox. The creator must post or discard some of them."),
+    // Over whenever one of them is posted or discarded, which is not always told: asked again soon.
+    soon(ENDING, "spam_risk_too_many_pending_share", K::QuotaUsed, "Five drafts of the last 24 hours wait in the creator's TikTok inbox. The creator must post or discard some of them."),
     daily(POSTING, "reached_active_user_cap", K::QuotaUsed, "The app's daily number of posting creators on TikTok is used up. Try again after 24 hours."),
     row(ENDING, "unaudited_client_can_only_post_to_private_accounts", K::AppNotApproved, PUBLIC_ACCOUNT),
     row(ENDING, "url_ownership_unverified", K::AppRefused, "TikTok does not know that the file's address belongs to the app. The operator must verify its domain in TikTok's developer portal, or its URL prefix ending with a slash, for the production configuration, and set the parameter `MediaBaseUrl` to it."),
@@ -233,9 +246,9 @@ pub(super) fn fault(place: Place, problem: &Problem, at: Timestamp) -> Fault {
                 "" => fault,
                 sentence => fault.sentence(sentence),
             };
-            match row.hours {
+            match row.minutes {
                 0 => fault,
-                hours => fault.until(at.plus_secs(hours * 3_600)),
+                minutes => fault.until(at.plus_secs(minutes * 60)),
             }
         }
         (None, None) => Fault::new(by_class(place, problem)),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::{App, Limit, LimitOf, Rule};
+use crate::{App, Counts, Limit, LimitOf, Rule};
 
 use super::settings;
 
@@ -41,6 +41,7 @@ pub(super) const PENDING: Limit = Limit {
     name: "publish.pending",
     of: LimitOf::Account,
     rule: Rule::Open { most: 5, per: DAY },
+    counts: Counts::Effects,
     codes: &["spam_risk_too_many_pending_share"],
 };
 
@@ -49,6 +50,7 @@ const UNAUDITED: Limit = Limit {
     name: "publish.accounts",
     of: LimitOf::App,
     rule: Rule::Accounts { most: 5, per: DAY },
+    counts: Counts::Effects,
     codes: &["reached_active_user_cap"],
 };
 
@@ -60,6 +62,7 @@ pub(super) fn direct(app: &App) -> Vec<Limit> {
             name: "publish.daily",
             of: LimitOf::Account,
             rule: Rule::Window { calls, per: DAY },
+            counts: Counts::Effects,
             codes: &["spam_risk_too_many_posts"],
         });
     }
@@ -74,6 +77,7 @@ const fn per_minute(name: &'static str, calls: u32, of: LimitOf) -> Limit {
         name,
         of,
         rule: Rule::Window { calls, per: MINUTE },
+        counts: Counts::Calls,
         codes: TOO_FAST,
     }
 }

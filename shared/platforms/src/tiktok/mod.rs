@@ -24,7 +24,8 @@
 //!   taken as the nearest legal one. Default 32,000,000, and files up to 64,000,000 in one piece;
 //! - `audited`: whether TikTok has audited the app. `false`: only SELF_ONLY to private accounts, and 5
 //!   posting accounts in 24 hours. Absent: nothing is assumed, and TikTok refuses what it does not allow;
-//! - `sandbox`: `true` where the credentials are a sandbox's, which posts nothing in public;
+//! - `sandbox`: `true` where the credentials are a sandbox's, which posts nothing in public; or the
+//!   object of a sandbox's app, beside these credentials (see [`crate::Apps::parse`]);
 //! - `daily_posts`: direct posts of one creator in 24 hours, kept before the call. Default 15; 0: not
 //!   kept.
 

@@ -15,12 +15,26 @@ const STALL_PAUSE: i64 = 2;
 const LONGEST_PAUSE: i64 = 15 * 60;
 /// From this fruitless try of a chunk in a row on, TikTok is asked what it holds.
 const ASK_FROM: u8 = 2;
+/// The first pause where answers bring nothing to go by, and from which of them in a row on.
+const IDLE_PAUSE: i64 = 30;
+const IDLE_FROM: u8 = 2;
 /// After so long without an end it cannot be known any more.
 const PATIENCE: i64 = 24 * 3_600;
 /// How often an upload is taken up again after it was asked about.
 const RESENDS: u8 = 8;
 /// How often TikTok may fail to fetch the files: the first address may have died while it waited.
 const PULLS: u8 = 2;
+
+/// What the question about a publish brought, where that is no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Nothing to go by: silence, a word that is not known, or bytes missing that cannot be sent.
+    Nothing,
+    /// TikTok is at work.
+    Busy,
+    /// TikTok is at work, and holds the whole file.
+    Whole,
+}
 
 impl Machine {
     /// A start, or the question before it, brought no clear word and surely publishes nothing: again
@@ -127,6 +141,7 @@ impl Machine {
                 since: since.unwrap_or(at),
                 ask_at: at.plus_secs(pause(0)),
                 polls: 0,
+                idle: 0,
                 complete,
                 resends: *resends,
                 refused: None,
@@ -144,10 +159,11 @@ impl Machine {
         machine
     }
 
-    /// The status told no end: ask again later and not before `told`, but not for ever.
+    /// The status told no end: ask again later and not before `told`, but not for ever, and ever more
+    /// rarely while the answers bring nothing.
     pub(super) fn ask_again(
         mut self,
-        holds_all: bool,
+        heard: Heard,
         told: Option<Timestamp>,
         at: Timestamp,
     ) -> Self {
@@ -155,6 +171,7 @@ impl Machine {
             since,
             ask_at,
             polls,
+            idle,
             complete,
             ..
         } = &mut self.phase
@@ -166,8 +183,13 @@ impl Machine {
             return self.done(Outcome::Unknown(lost), at);
         }
         *polls = polls.saturating_add(1);
-        *ask_at = later(at.plus_secs(pause(*polls)), told, at);
-        *complete |= holds_all;
+        *idle = match heard {
+            Heard::Nothing => idle.saturating_add(1),
+            Heard::Busy | Heard::Whole => 0,
+        };
+        let pause = pause(*polls).max(idle_pause(*idle));
+        *ask_at = later(at.plus_secs(pause), told, at);
+        *complete |= heard == Heard::Whole;
         self
     }
 
@@ -291,6 +313,16 @@ pub(super) fn pause(polls: u32) -> i64 {
     (5 + 5 * i64::from(polls.min(5) / 2) + 5 * i64::from(polls.min(8))).min(30)
 }
 
+/// The least pause after `idle` questions in a row that brought nothing, in seconds: twice as long each
+/// time, a quarter of an hour at most.
+fn idle_pause(idle: u8) -> i64 {
+    let Some(before) = idle.checked_sub(IDLE_FROM) else {
+        return 0;
+    };
+    let growth = 2_i64.saturating_pow(u32::from(before));
+    IDLE_PAUSE.saturating_mul(growth).min(LONGEST_PAUSE)
+}
+
 /// How a publish ends that brought nothing but silence.
 pub(super) const GIVEN_UP: &str =
     "TikTok did not answer as it should, again and again. It was given up: post it again later.";
@@ -312,5 +344,8 @@ mod tests {
         let pauses: Vec<_> = (0..12).map(pause).collect();
         assert_eq!(pauses[0], 5);
         assert!(pauses.is_sorted() && pauses[11] == 30, "{pauses:?}");
+        let idle: Vec<_> = (0..9).map(idle_pause).collect();
+        assert_eq!(idle, [0, 0, 30, 60, 120, 240, 480, 900, 900]);
+        assert_eq!(idle_pause(u8::MAX), LONGEST_PAUSE);
     }
 }

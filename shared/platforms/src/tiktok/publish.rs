@@ -7,7 +7,7 @@ use domain::{
 
 use super::chunks::Plan;
 use super::init::{self, Begun};
-use super::moves::pause;
+use super::moves::{Heard, pause};
 use super::state::{Machine, Outcome, Phase, Pull, SEND_FOR, Source, URL_LIFE};
 use super::{TikTok, cancel, check, creator, errors, follow, status, upload};
 use crate::{
@@ -168,7 +168,7 @@ impl Publish for TikTok {
             Phase::Processing { .. } if machine.cancels_at().is_some() => {
                 machine.cancel_again(None, now, silent())
             }
-            Phase::Processing { .. } => machine.ask_again(false, None, now),
+            Phase::Processing { .. } => machine.ask_again(Heard::Nothing, None, now),
             Phase::Done { .. } => machine.looked_at(None, now),
         };
         moved.close(url)
@@ -291,6 +291,7 @@ fn begun(mut machine: Machine, answer: Answer<'_>) -> Result<State, Fault> {
                     since: at,
                     ask_at: at.plus_secs(pause(0)),
                     polls: 0,
+                    idle: 0,
                     complete: true,
                     resends: 0,
                     refused: None,

@@ -1,6 +1,6 @@
 //! The operator's settings that publishing knows; see the module's own page for all of them.
 
-use domain::{Mode, PostOptions};
+use domain::{Environment, Mode, PostOptions};
 use serde_json::Value;
 
 use crate::App;
@@ -12,7 +12,7 @@ pub(super) fn audited(app: &App) -> Option<bool> {
 
 /// Whether the credentials are those of one of TikTok's sandboxes.
 pub(super) fn sandbox(app: &App) -> bool {
-    app.settings.get("sandbox").and_then(Value::as_bool) == Some(true)
+    app.environment() == Environment::Sandbox
 }
 
 /// How many direct posts a creator may make in 24 hours, over all apps: TikTok documents "typically

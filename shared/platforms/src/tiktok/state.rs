@@ -4,7 +4,8 @@
 //! while no byte that could complete the upload was sent, so until then a publish may be abandoned and a
 //! new one begun. What it fetches by itself it can publish from the start on, so a start whose answer is
 //! lost must never be made again: [`Source`] keeps the two apart. From that point on, only TikTok's word
-//! that a publish failed allows a new beginning. How it moves is in `moves`.
+//! allows a new beginning: that the publish failed, or that bytes are missing which can no longer be sent
+//! ([`Machine::is_closed`]). How it moves is in `moves`.
 
 use domain::{Fault, FaultKind, PublishedPost, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,10 @@ use crate::State;
 /// request that was sent after the hour is surely no chunk's.
 pub(super) const SEND_FOR: i64 = 45 * 60;
 pub(super) const URL_LIFE: i64 = 60 * 60;
+/// From then on an upload whose bytes are not all there by TikTok's count never gets whole: its address
+/// has died. How far the count lags behind what the address took is not stated (§4.9), so it is given ten
+/// minutes more.
+pub(super) const CLOSED: i64 = URL_LIFE + 10 * 60;
 
 /// Everything about one target's publish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +101,9 @@ pub(super) enum Phase {
         since: Timestamp,
         ask_at: Timestamp,
         polls: u32,
+        /// How many questions in a row brought nothing to go by.
+        #[serde(default, skip_serializing_if = "none")]
+        idle: u8,
         /// Whether nothing is left for us to send: TikTok has said that it holds the whole file, or it
         /// fetches it by itself.
         complete: bool,
@@ -215,6 +223,11 @@ impl Machine {
         }
     }
 
+    /// Whether TikTok has said that nothing is left to be sent.
+    pub(super) const fn is_complete(&self) -> bool {
+        matches!(self.phase, Phase::Processing { complete: true, .. })
+    }
+
     /// Whether the chunk to send is the last one.
     pub(super) fn only_last_left(&self) -> bool {
         match (&self.phase, self.plan()) {
@@ -230,6 +243,19 @@ impl Machine {
                 opened_at, doubt, ..
             } if at < opened_at.plus_secs(URL_LIFE) => *doubt,
             _ => None,
+        }
+    }
+
+    /// Whether nothing can complete the upload any more: no byte can be sent, and TikTok has never said
+    /// that it holds them all.
+    pub(super) fn is_closed(&self, at: Timestamp) -> bool {
+        match &self.phase {
+            Phase::Processing {
+                opened_at,
+                complete: false,
+                ..
+            } => at >= opened_at.plus_secs(CLOSED),
+            _ => false,
         }
     }
 

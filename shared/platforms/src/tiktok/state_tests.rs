@@ -88,6 +88,7 @@ fn phases() -> impl Strategy<Value = Phase> {
                         since,
                         ask_at: since,
                         polls,
+                        idle: resends,
                         complete,
                         resends,
                         refused,

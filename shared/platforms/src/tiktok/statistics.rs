@@ -7,7 +7,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use domain::{Fault, FaultKind, Figures, MediaFigures, OwnFigure, Timestamp, TokenBundle};
+use domain::{
+    Fault, FaultKind, Figures, MediaItem, MediaItemKind, OwnFigure, Timestamp, TokenBundle,
+};
 use serde_json::{Value, json};
 
 use super::errors::{self, Place};
@@ -112,7 +114,7 @@ impl InProgress {
         for video in videos.into_iter().flatten() {
             // A list that grows while it is read shows a video on two pages.
             if let Some(video) = medium(video)
-                && self.seen.insert(video.media_id.clone())
+                && self.seen.insert(video.id.clone())
             {
                 self.reading.media.push(video);
             }
@@ -247,33 +249,37 @@ fn account(user: &Value) -> Figures {
     }
 }
 
-fn medium(video: &Value) -> Option<MediaFigures> {
+fn medium(video: &Value) -> Option<MediaItem> {
     let count = |name: &str| video.get(name).and_then(wire::whole);
     let text = |name: &str| {
         let value = video.get(name).and_then(Value::as_str);
         value.filter(|text| !text.is_empty())
     };
     let duration = video.get("duration").and_then(Value::as_i64);
-    Some(MediaFigures {
-        media_id: video.get("id").and_then(wire::id)?,
+    Some(MediaItem {
+        id: video.get("id").and_then(wire::id)?,
+        // The scope lists public videos and nothing else (§2).
+        kind: Some(MediaItemKind::Video),
+        title: text("title").map(str::to_owned),
+        caption: text("video_description").map(str::to_owned),
+        permalink: text("share_url")
+            .filter(|url| url.starts_with("https://") && url.len() <= 1_000)
+            .map(str::to_owned),
         // Seconds, while the cursor is in milliseconds (§3.2).
         published_at: video
             .get("create_time")
             .and_then(Value::as_i64)
             .map(Timestamp::from_secs),
-        title: text("title")
-            .or(text("video_description"))
-            .map(|title| title.chars().take(300).collect()),
-        url: text("share_url")
-            .filter(|url| url.starts_with("https://") && url.len() <= 1_000)
-            .map(str::to_owned),
-        figures: Figures {
-            views: count("view_count"),
-            likes: count("like_count"),
-            comments: count("comment_count"),
-            shares: count("share_count"),
-            ..Figures::default()
-        }
-        .with_own("duration", duration.map(OwnFigure::Number)),
+        removed: Some(false),
+        figures: Some(
+            Figures {
+                views: count("view_count"),
+                likes: count("like_count"),
+                comments: count("comment_count"),
+                shares: count("share_count"),
+                ..Figures::default()
+            }
+            .with_own("duration", duration.map(OwnFigure::Number)),
+        ),
     })
 }

@@ -1,9 +1,10 @@
 //! What became of a publish (tiktok.md §4.9).
 
-use domain::{Fault, FaultKind, PublishedPost, Secret, TokenBundle};
+use domain::{Fault, FaultKind, PublishedPost, Secret, Timestamp, TokenBundle};
 use serde_json::{Value, json};
 
 use super::errors::{self, Place};
+use super::moves::Heard;
 use super::state::{Doubt, Machine, Outcome};
 use super::{API, limits, wire};
 use crate::{Answer, Call, Repeat, State};
@@ -49,25 +50,29 @@ pub(super) fn answered(
         }
         _ => {
             let bytes = data.get("uploaded_bytes").and_then(wire::whole);
-            let uploading = status == "PROCESSING_UPLOAD";
-            under_way(machine, url, uploading, bytes, answer)
+            under_way(machine, url, status, bytes, answer.sent_at)
         }
     };
     Ok(machine.close(url))
 }
 
-/// Not ended yet: ask again, or send what TikTok says is missing.
+/// Not ended yet: ask again, send what TikTok says is missing, or begin anew where that can no longer be
+/// sent.
 fn under_way(
     machine: Machine,
     url: Option<&Secret>,
-    uploading: bool,
+    status: &str,
     bytes: Option<u64>,
-    answer: Answer<'_>,
+    at: Timestamp,
 ) -> Machine {
-    let at = answer.sent_at;
+    let uploading = status == "PROCESSING_UPLOAD";
     let Some(plan) = machine.plan() else {
         // TikTok fetches: there is nothing to send.
-        return machine.ask_again(true, None, at);
+        let heard = match status {
+            "PROCESSING_DOWNLOAD" | "PROCESSING_UPLOAD" => Heard::Busy,
+            _ => Heard::Nothing,
+        };
+        return machine.ask_again(heard, None, at);
     };
     let holds_all = bytes.is_some_and(|bytes| bytes >= plan.size);
     if !machine.may_publish() {
@@ -101,7 +106,15 @@ fn under_way(
             return machine;
         }
     }
-    machine.ask_again(holds_all, None, at)
+    if uploading && !holds_all && bytes.is_some() && machine.is_closed(at) {
+        return machine.restart(at, super::upload::stuck());
+    }
+    let heard = match holds_all {
+        true => Heard::Whole,
+        false if uploading && machine.is_complete() => Heard::Busy,
+        false => Heard::Nothing,
+    };
+    machine.ask_again(heard, None, at)
 }
 
 /// The status could not be told.
@@ -118,7 +131,7 @@ fn unanswered(
         // itself.
         (FaultKind::PlatformDown | FaultKind::RateLimited, true) => {
             let machine = machine.ask(false, at);
-            let machine = machine.ask_again(false, answer.wait_until(), at);
+            let machine = machine.ask_again(Heard::Nothing, answer.wait_until(), at);
             Ok(machine.close(url))
         }
         // Nothing tells any more, and everything may have been sent.

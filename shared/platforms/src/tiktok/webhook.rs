@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use aws_lc_rs::{digest, hmac};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
-use domain::{Delivery, Fault, FaultKind, PublishNews, PublishedPost, Timestamp, WebhookEffect};
+use domain::{
+    Delivery, Fact, Fault, FaultKind, MediaItem, PublishNews, PublishedPost, Record, Timestamp,
+    WebhookEffect,
+};
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -81,12 +84,15 @@ impl Webhook for TikTok {
             other => (other.clone(), other.to_string()),
         };
         let occurred_at = created.and_then(|secs| i64::try_from(secs).ok());
+        let occurred_at = occurred_at.map(Timestamp::from_secs);
+        let effect = effect(event, &content).ok_or_else(unreadable)?;
         let delivery = Delivery {
             dedup_key: dedup_key(event, account.as_deref(), created, &text),
-            effect: effect(event, &content).ok_or_else(unreadable)?,
+            facts: occurred_at.map_or_else(Vec::new, |at| facts(&effect, at)),
+            effect,
             account_id: account,
             kind: kind(event),
-            occurred_at: occurred_at.map(Timestamp::from_secs),
+            occurred_at,
         };
         Ok(vec![delivery])
     }
@@ -120,6 +126,28 @@ fn dedup_key(event: &str, account: Option<&str>, created: Option<u64>, content: 
         context.update(part.as_bytes());
     }
     HEXLOWER.encode(context.finish().as_ref())
+}
+
+/// Whether everyone can see a post is a fact of that post, also where nobody here made it. TikTok tells
+/// whole seconds: the fact is of the second's end, since a list that was read within it and still had
+/// the post was read before.
+fn facts(effect: &WebhookEffect, at: Timestamp) -> Vec<Fact> {
+    let WebhookEffect::Publish { news, .. } = effect else {
+        return Vec::new();
+    };
+    let (post, removed) = match news {
+        PublishNews::Public(post) => (post, false),
+        PublishNews::NoLongerPublic(post) => (post, true),
+        PublishNews::Published(_) | PublishNews::InInbox | PublishNews::Failed { .. } => {
+            return Vec::new();
+        }
+    };
+    let items = post.ids.iter().map(|id| MediaItem {
+        id: id.clone(),
+        removed: Some(removed),
+        ..MediaItem::default()
+    });
+    items.map(|item| item.fact(at.plus_secs(1))).collect()
 }
 
 /// `None` where an event that matters does not say what it is about.

@@ -176,6 +176,7 @@ fn name(retry: Retry) -> &'static str {
         Retry::BackOff => "back_off",
         Retry::AfterRefresh => "after_refresh",
         Retry::At(at) if at == T0.plus_secs(24 * 3_600) => "in_24_hours",
+        Retry::At(at) if at == T0.plus_secs(10 * 60) => "in_10_minutes",
         Retry::At(_) => "at another time",
     }
 }

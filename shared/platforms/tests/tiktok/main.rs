@@ -16,6 +16,7 @@ mod fuzz;
 mod limits;
 mod login;
 mod machine;
+mod never_whole;
 mod news;
 mod patience;
 mod photos;

@@ -284,7 +284,7 @@ fn sending_again_slows_down_and_has_an_end() {
                 state = TikTok.lost(&post.job(), &state, now);
             }
             Action::Call(_) => {
-                let nothing = json!({"status": "PROCESSING_UPLOAD", "uploaded_bytes": 0});
+                let nothing = json!({"status": "PROCESSING_UPLOAD"});
                 state = post.answered(&state, &status(nothing).at(now)).unwrap();
             }
             Action::Finish(finish) | Action::Follow(finish, _) => break finish,

@@ -1,6 +1,6 @@
 //! Readings of statistics: exact requests, pages, missing scopes, and what stays when a call fails.
 
-use domain::{Account, Fault, FaultKind, Platform, Retry, Timestamp};
+use domain::{Account, Fault, FaultKind, MediaItemKind, Platform, Retry, Timestamp};
 use platforms::tiktok::TikTok;
 use platforms::{Extent, Reading, Statistics, StatisticsReading, Wanted};
 use proptest::prelude::*;
@@ -18,6 +18,7 @@ const VIDEO: &str = "id,create_time,title,video_description,duration,share_url,v
 fn start(scopes: &[&str], media: Option<&[String]>) -> Box<dyn StatisticsReading> {
     let account = Account {
         platform: Platform::TikTok,
+        environment: Default::default(),
         id: "-000InventedOpenId".into(),
         display_name: "Mara".into(),
         username: None,
@@ -114,7 +115,7 @@ fn a_full_reading_asks_for_counts_and_then_page_by_page() {
     assert_eq!(account.views, None, "TikTok has no views of an account");
     assert_eq!((read.extent, read.fault), (Extent::Whole, None));
     // The third of the first page has no id; one of the second page was on the first.
-    let ids: Vec<&str> = read.media.iter().map(|one| one.media_id.as_str()).collect();
+    let ids: Vec<&str> = read.media.iter().map(|one| one.id.as_str()).collect();
     assert_eq!(
         ids,
         [
@@ -129,11 +130,14 @@ fn a_full_reading_asks_for_counts_and_then_page_by_page() {
         Some(Timestamp::from_secs(1_767_225_600))
     );
     assert_eq!(newest.title.as_deref(), Some("Soup night #soup"));
-    assert_eq!(newest.figures.shares, Some(0));
-    assert_eq!(newest.figures.saves, None, "missing is missing, never zero");
+    assert_eq!(newest.kind, Some(MediaItemKind::Video));
+    let figures = newest.figures.clone().unwrap();
+    assert_eq!(figures.shares, Some(0));
+    assert_eq!(figures.saves, None, "missing is missing, never zero");
     let odd = &read.media[1];
-    assert_eq!((odd.figures.views, odd.figures.likes), (Some(90), None));
-    assert_eq!((odd.figures.shares, odd.url.as_deref()), (None, None));
+    let figures = odd.figures.clone().unwrap();
+    assert_eq!((figures.views, figures.likes), (Some(90), None));
+    assert_eq!((figures.shares, odd.permalink.as_deref()), (None, None));
 }
 
 #[test]

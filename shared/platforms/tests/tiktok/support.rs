@@ -124,6 +124,7 @@ impl Post {
             app: app(),
             account: Account {
                 platform: Platform::TikTok,
+                environment: Default::default(),
                 id: "-000InventedOpenId".into(),
                 display_name: "Mara".into(),
                 username: Some("mara.cooks".into()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{PublishNews, PublishedPost, Secret, Timestamp, WebhookEffect};
+use domain::{MediaItem, PublishNews, PublishedPost, Record, Secret, Timestamp, WebhookEffect};
 use http::HeaderMap;
 use platforms::tiktok::TikTok;
 use platforms::{Unverified, Verified, Webhook};
@@ -286,6 +286,28 @@ fn every_event_has_its_effect() {
                 Some(Timestamp::from_secs(1_767_225_600))
             );
         }
+    }
+}
+
+#[test]
+fn whether_everyone_can_see_a_post_is_a_fact_of_it() {
+    for (event, removed) in [
+        ("post.publish.publicly_available", Some(false)),
+        ("post.publish.no_longer_publicaly_available", Some(true)),
+        ("post.publish.complete", None),
+        ("post.publish.inbox_delivered", None),
+    ] {
+        let content = json!({"publish_id": "p", "post_id": 7600000000000000001_u64});
+        let facts = read(&body(event, &content)).facts;
+        let expected = removed.map(|removed| {
+            let item = MediaItem {
+                id: "7600000000000000001".into(),
+                removed: Some(removed),
+                ..MediaItem::default()
+            };
+            item.fact(Timestamp::from_secs(1_767_225_601))
+        });
+        assert_eq!(facts, Vec::from_iter(expected), "{event}");
     }
 }
 

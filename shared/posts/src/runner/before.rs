@@ -1,7 +1,7 @@
 //! What stands before a step of a turn: the product's wish to cancel, and the platform's limits.
 
 use domain::metric::LIMIT_WAITS;
-use domain::{Fault, Labels};
+use domain::{Fault, Labels, Timestamp};
 use limits::Place;
 use platforms::{Cancel, Finish, Limit, State};
 
@@ -30,27 +30,34 @@ impl Turn<'_> {
         }
     }
 
-    /// Takes the call's places; what it must wait for, where it must.
-    pub(super) async fn reserve(&self, limits: &[Limit]) -> Result<Option<limits::Wait>, RunError> {
+    /// Takes the call's places, or tells what it must wait for.
+    pub(super) async fn reserve(&self, limits: &[Limit]) -> Result<Place, RunError> {
         let limiter = &self.runner.limiter;
         let id = self.item.target_id.as_str();
-        Ok(
-            match limiter.reserve(owner_of(&self.item), limits, id).await? {
-                Place::Now => None,
-                Place::Later(wait) => {
-                    tracing::info!(
-                        target.id = id,
-                        platform = %self.item.platform,
-                        limit = wait.limit,
-                        until = %wait.until,
-                        "a platform's limit is kept"
-                    );
-                    let labels = Labels::from(self.item.platform).limit(wait.limit);
-                    self.runner.tokens.meter().count(&LIMIT_WAITS, labels);
-                    Some(wait)
-                }
-            },
-        )
+        let place = limiter.reserve(owner_of(&self.item), limits, id).await?;
+        if let Place::Later(wait) = &place {
+            tracing::info!(
+                target.id = id,
+                platform = %self.item.platform,
+                limit = wait.limit,
+                until = %wait.until,
+                "a platform's limit is kept"
+            );
+            let labels = Labels::from(self.item.platform).limit(wait.limit);
+            self.runner.tokens.meter().count(&LIMIT_WAITS, labels);
+        }
+        Ok(place)
+    }
+
+    /// The platform clearly refused the call that took its places at `taken`: those that only count
+    /// what comes of calls are given back. Never holds up the outcome; a place that is not given back
+    /// costs time alone.
+    pub(super) async fn give_back(&self, limits: &[Limit], taken: Timestamp) {
+        let limiter = &self.runner.limiter;
+        let (owner, id) = (owner_of(&self.item), self.item.target_id.as_str());
+        if let Err(error) = limiter.give_back(owner, limits, id, taken).await {
+            tracing::warn!(target.id = id, error = %error, "a refused call's places were not given back");
+        }
     }
 
     /// Takes over what the platform says of its limits. Never holds up the outcome that brought it.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{AttemptId, Fault, FaultKind, Holder, Secret, Timestamp};
+use domain::{AttemptId, Environment, Fault, FaultKind, Holder, Secret, Timestamp};
 use http::Response;
+use limits::Place;
 use platforms::{
     Action, Answer, App, Apps, Finish, Job, MediaInfo, Publish, Repeat, State, Upload,
 };
@@ -67,10 +68,16 @@ impl<'a> Turn<'a> {
 
     pub(crate) async fn run(mut self) -> Result<Ran, RunError> {
         let platform = platforms::publish(self.item.platform);
-        let Some((platform, app)) = platform.zip(self.apps.get(self.item.platform)) else {
+        // Its settings serve until the connection is read, which knows the very app.
+        let account = &self.item.account;
+        let app = match account.environment {
+            Environment::Production => self.apps.get(account.platform),
+            Environment::Sandbox => self.apps.at(account.app()),
+        };
+        let Some((platform, app)) = platform.zip(app) else {
             return self.without_app().await;
         };
-        let machine = Machine { platform, app };
+        let mut machine = Machine { platform, app };
         self.media = self.runner.files.infos(&self.item.media).await;
         let mut state = match self.open(machine).await? {
             Ok(state) => state,
@@ -94,6 +101,10 @@ impl<'a> Turn<'a> {
                 return self.trouble(machine, &state, &trouble).await;
             }
         };
+        let Some(app) = self.app_of(&access) else {
+            return self.without_app().await;
+        };
+        machine.app = app;
         self.prepare(&access).await?;
         let mut rested = false;
         loop {
@@ -103,7 +114,7 @@ impl<'a> Turn<'a> {
             let now = self.now();
             // After the open intent's loss was noted, which is judged by the state as it was written.
             state = platform.aged(&state, now);
-            let (done, sent) = match platform.next(&self.job(app), &state, now) {
+            let (done, sent) = match platform.next(&self.job(machine.app), &state, now) {
                 Action::Finish(finish) if !self.item.status.is_settled() => {
                     return self.end(&finish).await;
                 }
@@ -136,7 +147,7 @@ impl<'a> Turn<'a> {
             let ended = match done {
                 Done::Moved(next) => self.moved(machine, &mut state, next, true, sent).await?,
                 Done::Lost => {
-                    let next = platform.lost(&self.job(app), &state, self.now());
+                    let next = platform.lost(&self.job(machine.app), &state, self.now());
                     self.moved(machine, &mut state, next, false, None).await?
                 }
                 Done::Trouble(Trouble::Fault(fault))
@@ -145,6 +156,9 @@ impl<'a> Turn<'a> {
                     match self.runner.tokens.renewed(self.apps, &access).await {
                         Ok(renewed) => {
                             access = renewed;
+                            if let Some(app) = self.app_of(&access) {
+                                machine.app = app;
+                            }
                             self.prepare(&access).await?;
                             let step = decide::renewed(&self.item, &fault);
                             self.write(step, &state).await?
@@ -162,6 +176,12 @@ impl<'a> Turn<'a> {
                 return Ok(ran);
             }
         }
+    }
+
+    /// The app that the tokens are of, and no other.
+    fn app_of(&self, access: &Access) -> Option<&'a App> {
+        let client_id = access.connection.client_id.as_deref();
+        self.apps.of(access.connection.platform, client_id)
     }
 
     /// The state as it was left, or a new one; or the end, where there is none to go on from.
@@ -230,9 +250,10 @@ impl<'a> Turn<'a> {
             Err(fault) => return Ok(Done::Trouble(Trouble::Fault(fault))),
         };
         let limits = std::mem::take(&mut call.limits);
-        if let Some(wait) = self.reserve(&limits).await? {
-            return Ok(Done::Trouble(Trouble::Limited(wait)));
-        }
+        let taken = match self.reserve(&limits).await? {
+            Place::Now(at) => at,
+            Place::Later(wait) => return Ok(Done::Trouble(Trouble::Limited(wait))),
+        };
         if repeat == Repeat::Once || call.repeat == Repeat::Once {
             call.repeat = Repeat::Once;
             if !self.intend().await? {
@@ -248,9 +269,13 @@ impl<'a> Turn<'a> {
             .min(self.budget.left(sent_at))
             .max(Duration::from_secs(1));
         let answer = self.runner.wire.send(call, timeout).await;
+        let answered = answer.is_ok();
         let done = self.read(machine, state, name, sent_at, answer, false);
         if let Done::Trouble(Trouble::Fault(fault)) = &done {
             self.correct(&limits, fault).await;
+            if answered {
+                self.give_back(&limits, taken).await;
+            }
         }
         Ok(done)
     }
@@ -386,7 +411,7 @@ impl<'a> Turn<'a> {
             step.then = Then::GoOn;
         }
         let key = machine.platform.publish_id(&next);
-        self.item.publish_key = key.map(|id| publish_key(self.item.platform, &id));
+        self.item.publish_key = key.map(|id| publish_key(self.item.account.app(), &id));
         let ran = self.write(step, state).await?;
         *state = next;
         Ok(ran)
@@ -408,41 +433,6 @@ impl<'a> Turn<'a> {
             (Trouble::Limited(wait), Ran::Waits(until)) => Ran::Limited(wait.limit, until),
             (_, ran) => ran,
         })
-    }
-
-    /// The operator took the app away. Nothing is sent and nothing is known to be wrong: it waits.
-    async fn without_app(mut self) -> Result<Ran, RunError> {
-        if self.item.intent.is_some() {
-            tracing::error!(target.id = %self.item.target_id, "the platform has no app here");
-            return Ok(Ran::Stuck);
-        }
-        let fault = Fault::new(FaultKind::AppRefused).sentence(
-            "This platform is not set up in this deployment. The operator must set it up.",
-        );
-        let nothing_sent = self.item.state.is_none();
-        // Without an app nobody can be asked, so a wish to cancel is met now or not in this turn.
-        self.cancel_tried = true;
-        if nothing_sent && self.item.cancel_asked_at.is_some() {
-            return self.end(&Finish::Cancelled).await;
-        }
-        let give_up = |fault: Fault| match nothing_sent {
-            true => Finish::Failed(fault),
-            false => Finish::Unknown(fault),
-        };
-        let now = self.now();
-        let entropy = self.runner.entropy.as_ref();
-        let trouble = match self.item.status.is_settled() {
-            // What was to come late is no longer asked for.
-            true => Trouble::NotConnected(fault),
-            false => Trouble::Later(fault),
-        };
-        let step = decide::troubled(&self.item, &trouble, now, entropy, &give_up);
-        self.log(&step);
-        let state = State {
-            data: serde_json::Value::Null,
-            secret: None,
-        };
-        Ok(self.write(step, &state).await?.unwrap_or(Ran::Lost))
     }
 
     pub(super) async fn end(&mut self, finish: &Finish) -> Result<Ran, RunError> {

@@ -38,6 +38,7 @@ impl Turn<'_> {
             state: text.or_else(|| self.item.state.clone()),
             sealed,
             due_at,
+            heeds_cancel: matches!(step.then, Then::Wait(_)) && !self.cancel_tried,
             tries: step.tries,
             fault: step.fault,
             published: step.published,

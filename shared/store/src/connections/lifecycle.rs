@@ -26,6 +26,8 @@ pub struct NewTokens<'a> {
     pub connection: &'a ConnectionId,
     /// The account as the platform described it.
     pub account: &'a Account,
+    /// The client id of the app that made the tokens.
+    pub client_id: Option<&'a str>,
     /// The version that the row had when it was read; 0 where there was none.
     pub seen: u64,
     /// Sealed for version `seen + 1`.
@@ -87,6 +89,7 @@ impl Connections {
         let row = Change::new()
             .set("platform", value(new.account.platform))
             .set("account", value(new.account))
+            .set_or_remove("client_id", new.client_id.map(value))
             .set("status", value(ConnectionStatus::Active))
             .set("sealed", value(new.sealed))
             .set("token_version", value(new.seen + 1))

@@ -50,6 +50,10 @@ pub struct Connection {
     pub platform: Platform,
     /// The platform's side of it.
     pub account: Account,
+    /// The client id of the app that made its tokens, the only one that they are good with. Rows of
+    /// before it was kept have none: the production's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
     /// Where it stands.
     pub status: ConnectionStatus,
     /// Why it needs its creator.
@@ -72,6 +76,10 @@ pub struct Connection {
     /// When the refresh token dies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_expires_at: Option<Timestamp>,
+    /// When the creator's consent itself ends, however often the tokens are refreshed; absent where
+    /// the platform states no such end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_ends_at: Option<Timestamp>,
     /// When the present bundle was issued.
     #[serde(default)]
     pub issued_at: Timestamp,

@@ -15,6 +15,8 @@ pub(super) async fn telling(world: &World, receiver: &Receiver) {
     let made = endpoint(world, "/hooks", &["stats.updated"]).await;
     let id = made["id"].as_str().unwrap();
     let path = |rest: &str| format!("/{id}{rest}");
+    // A process that did not make the endpoint has no open data key.
+    world.stack.kill("webhook-endpoints").await.unwrap();
     call(world, Method::POST, &path("/rotate-secret"), None, 200).await;
     call(world, Method::POST, &path("/test"), None, 202).await;
     receiver.until("/hooks", 1).await;
