@@ -225,7 +225,8 @@ async fn others_who_hold_the_account_keep_all_of_theirs() {
         assert!(after.contains(row), "{row:?}");
     }
     for queue in ["Refresh", "Rescue", "Publish", "Webhook"] {
-        let letters = world.stack.queue_depth(&format!("{queue}DeadLetters"));
+        let noun = format!("{queue}DeadLetters");
+        let letters = world.stack.queue_depth(&noun);
         assert!(letters.await.unwrap().0 >= 1, "{queue}");
     }
     assert_eq!(world.calls("revoke").await, 0, "the account is still used");

@@ -1,6 +1,6 @@
 //! Tasks: one open for each subject, slices taken one after the other, by one at a time.
 
-use domain::{JobId, Timestamp};
+use domain::{Holder, JobId, Timestamp};
 use store::tasks::{Opened, Taken};
 use store::{Task, Tasks};
 
@@ -34,10 +34,15 @@ async fn a_subject_has_one_open_task_and_a_slice_one_holder() {
     assert_eq!(open(&two).await, Opened::Before(one.job_id.clone()));
     assert_eq!(tasks.get::<String>(&two.job_id, at(1)).await.unwrap(), None);
 
-    let take = async |slice, now| -> Taken<String> {
+    let take = async |slice, now: Timestamp| -> Taken<String> {
+        let (holder, attempt) = (desk.holder(), desk.attempt());
         let lease = (now, now.plus_secs(10));
-        let taken = tasks.take(&one.job_id, slice, &desk.holder(), lease, &desk.attempt());
+        let taken = tasks.take(&one.job_id, slice, &holder, lease, &attempt);
         taken.await.unwrap()
+    };
+    let note = async |task: &Task<String>, holder: &Holder, keep: bool| {
+        let attempt = desk.attempt();
+        tasks.note(task, holder, keep, &attempt).await.unwrap()
     };
     assert_eq!(take(1, at(1)).await, Taken::NotYet, "not its turn");
     let Taken::Ours(mut mine) = take(0, at(1)).await else {
@@ -47,10 +52,8 @@ async fn a_subject_has_one_open_task_and_a_slice_one_holder() {
     let holder = mine.holder.clone().unwrap();
     mine.work = "further".to_owned();
     mine.slice = 1;
-    let noted = tasks.note(&mine, &holder, false, &desk.attempt());
-    assert!(noted.await.unwrap());
-    let noted = tasks.note(&mine, &holder, false, &desk.attempt());
-    assert!(!noted.await.unwrap(), "given back");
+    assert!(note(&mine, &holder, false).await);
+    assert!(!note(&mine, &holder, false).await, "given back");
     assert_eq!(take(0, at(3)).await, Taken::Over, "done before");
     // A holder that dies leaves a lease that runs out.
     let Taken::Ours(dead) = take(1, at(3)).await else {
@@ -61,8 +64,7 @@ async fn a_subject_has_one_open_task_and_a_slice_one_holder() {
         panic!("its lease ran out");
     };
     let of_dead = dead.holder.clone().unwrap();
-    let noted = tasks.note(&dead, &of_dead, true, &desk.attempt());
-    assert!(!noted.await.unwrap(), "another has it");
+    assert!(!note(&dead, &of_dead, true).await, "another has it");
 
     // The pointer of another task stays.
     tasks.unpoint("tasks-subject", &two.job_id).await.unwrap();
@@ -70,8 +72,7 @@ async fn a_subject_has_one_open_task_and_a_slice_one_holder() {
     tasks.unpoint("tasks-subject", &one.job_id).await.unwrap();
     last.open = false;
     let holder = last.holder.clone().unwrap();
-    let noted = tasks.note(&last, &holder, false, &desk.attempt());
-    assert!(noted.await.unwrap());
+    assert!(note(&last, &holder, false).await);
     assert_eq!(take(1, at(40)).await, Taken::Over);
     assert_eq!(open(&two).await, Opened::New);
     // Past its time it counts as absent.

@@ -46,14 +46,9 @@ pub(super) async fn leaving(world: &World) {
     at_confirm(world, user).await;
     plant.consent(world).await;
 
-    let shown = ask(
-        &world.backend,
-        Method::GET,
-        &format!("/v1/profiles/{user}"),
-        None,
-        200,
-    );
-    assert_eq!(shown.await["accounts"][0]["platform"], "tiktok");
+    let profile = format!("/v1/profiles/{user}");
+    let shown = ask(&world.backend, Method::GET, &profile, None, 200).await;
+    assert_eq!(shown["accounts"][0]["platform"], "tiktok");
     crate::erase::export(world, user).await;
     crate::erase::erased(world, user).await;
     crate::erase::given_up(world, "user_gives_up").await;
