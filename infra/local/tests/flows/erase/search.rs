@@ -106,7 +106,10 @@ async fn messages(world: &World, needles: &[&str]) -> Vec<String> {
     let client = world.stack.clients().sqs;
     let mut places = Vec::new();
     for queue in resources("AWS::SQS::Queue") {
-        let url = world.stack.reference(&queue).unwrap();
+        // Some are there on a condition alone.
+        let Ok(url) = world.stack.reference(&queue) else {
+            continue;
+        };
         let mut handles = Vec::new();
         loop {
             let received = client
