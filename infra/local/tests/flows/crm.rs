@@ -343,7 +343,10 @@ async fn a_record_that_cannot_become_a_row_ends_with_the_dead_letters() {
         // Before the first batch there is no table.
         let sql = "SELECT text FROM passerelle.posts ORDER BY 1";
         let rows = server().await.texts(&projection.name, sql).await;
-        Ok((rows.unwrap_or_default() == ["after it", "before it"] && letters(&world).await == 1).then_some(()))
+        Ok(
+            (rows.unwrap_or_default() == ["after it", "before it"] && letters(&world).await == 1)
+                .then_some(()),
+        )
     })
     .await
     .unwrap();
