@@ -40,6 +40,10 @@ const SHOWN: &[&str] = &[
     "seen",
     "received_at",
     "issued_at",
+    "table",
+    "item",
+    "sequence",
+    "reason",
 ];
 
 #[derive(Serialize)]
@@ -93,7 +97,7 @@ struct Aside(Vec<Message>);
 
 impl Admin {
     pub(crate) async fn list_dead_letters(&self, ask: &Ask<'_>) -> Answer {
-        let queue: Queue = ask.request.path_parameter("queue")?;
+        let queue = self.queues.named(ask.request.path_parameter("queue")?)?;
         let query = ask.request.query()?;
         query.only(&["limit"])?;
         let limit = limit(&query)?;
@@ -113,7 +117,7 @@ impl Admin {
     }
 
     pub(crate) async fn replay_dead_letters(&self, ask: &Ask<'_>) -> Answer {
-        let queue: Queue = ask.request.path_parameter("queue")?;
+        let queue = self.queues.named(ask.request.path_parameter("queue")?)?;
         if self.queues.source(queue).is_none() {
             return Err(Problem::conflict(
                 "These came from no queue. Run the schedule, and drop them.",
@@ -123,7 +127,7 @@ impl Admin {
     }
 
     pub(crate) async fn drop_dead_letters(&self, ask: &Ask<'_>) -> Answer {
-        let queue: Queue = ask.request.path_parameter("queue")?;
+        let queue = self.queues.named(ask.request.path_parameter("queue")?)?;
         self.decide(ask, queue, Fate::Drop).await
     }
 

@@ -34,7 +34,7 @@ impl Admin {
             queues: Vec::new(),
             breakers: Vec::new(),
         };
-        for queue in Queue::ALL {
+        for queue in self.queues.all() {
             let depth = match self.queues.source(queue) {
                 Some(url) => self.depth(url).await?,
                 None => Depth::default(),

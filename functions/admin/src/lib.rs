@@ -3,6 +3,7 @@
 //! it is done.
 
 mod breakers;
+mod crm;
 mod dead_letters;
 mod deliveries;
 mod events;
@@ -49,6 +50,8 @@ pub struct Admin {
     pub logs: SyncLogs,
     /// Where the move to another KMS key is begun and looked at.
     pub rewrap: Desk,
+    /// Where the rebuilding of the PostgreSQL projection is begun and looked at.
+    pub crm: ::crm::Desk,
     /// The queues' client.
     pub sqs: aws_sdk_sqs::Client,
     /// Where queues and their dead letters are.
@@ -108,6 +111,8 @@ impl Admin {
             "GET /v1/admin/sync-logs" => self.list_sync_logs(&ask).await,
             "GET /v1/admin/rewrap" => self.rewrap_status().await,
             "POST /v1/admin/rewrap" => self.start_rewrap(&ask).await,
+            "GET /v1/admin/crm-backfill" => self.crm_backfill_status().await,
+            "POST /v1/admin/crm-backfill" => self.start_crm_backfill(&ask).await,
             "GET /v1/admin/audit" => self.list_audit(&ask).await,
             "GET /v1/admin/health" => self.health(apps, &ask).await,
             _ => Err(Problem::not_found()),

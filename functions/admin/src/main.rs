@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             platforms: Platforms::new(wiring.dynamodb(), env.text(&var::TABLE_PLATFORMS)),
             logs: SyncLogs::new(wiring.dynamodb(), env.text(&var::TABLE_SYNC_LOGS)),
             rewrap: wiring.rewrap_desk(&env),
+            crm: wiring.crm_desk(&env),
             sqs: wiring.sqs(),
             queues: Queues {
                 refresh: env.text(&var::QUEUE_REFRESH),
@@ -41,6 +42,13 @@ fn main() -> ExitCode {
                 events_dead: env.text(&var::QUEUE_EVENTS_DEAD),
                 rewrap: env.text(&var::QUEUE_REWRAP),
                 rewrap_dead: env.text(&var::QUEUE_REWRAP_DEAD),
+                crm_backfill: env.optional(&var::QUEUE_CRM_BACKFILL).unwrap_or_default(),
+                crm_backfill_dead: env
+                    .optional(&var::QUEUE_CRM_BACKFILL_DEAD)
+                    .unwrap_or_default(),
+                crm_sync_dead: env.optional(&var::QUEUE_CRM_SYNC_DEAD).unwrap_or_default(),
+                data_requests: env.text(&var::QUEUE_DATA_REQUESTS),
+                data_requests_dead: env.text(&var::QUEUE_DATA_REQUESTS_DEAD),
                 schedule_dead: env.text(&var::QUEUE_SCHEDULE_DEAD),
             },
             invoker: Invoker::new(&wiring.aws, ANSWER),

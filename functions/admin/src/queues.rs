@@ -38,6 +38,16 @@ pub struct Queues {
     pub rewrap: String,
     /// Their dead letters.
     pub rewrap_dead: String,
+    /// Slices of a rebuilding of the PostgreSQL projection; empty where there is none.
+    pub crm_backfill: String,
+    /// Their dead letters.
+    pub crm_backfill_dead: String,
+    /// Changes that could not become rows of PostgreSQL: they come from streams.
+    pub crm_sync_dead: String,
+    /// Slices of erasures and exports of users.
+    pub data_requests: String,
+    /// Their dead letters.
+    pub data_requests_dead: String,
     /// Ticks that reached no function: no queue of ours held them before.
     pub schedule_dead: String,
 }
@@ -53,11 +63,14 @@ pub(crate) enum Queue {
     Insights,
     Events,
     Rewrap,
+    CrmBackfill,
+    CrmSync,
+    DataRequests,
     Schedule,
 }
 
 impl Queue {
-    pub(crate) const ALL: [Queue; 8] = [
+    pub(crate) const ALL: [Queue; 11] = [
         Self::Refresh,
         Self::Rescue,
         Self::Publish,
@@ -65,6 +78,9 @@ impl Queue {
         Self::Insights,
         Self::Events,
         Self::Rewrap,
+        Self::CrmBackfill,
+        Self::CrmSync,
+        Self::DataRequests,
         Self::Schedule,
     ];
 
@@ -77,6 +93,9 @@ impl Queue {
             Self::Insights => "insights",
             Self::Events => "events",
             Self::Rewrap => "rewrap",
+            Self::CrmBackfill => "crm_backfill",
+            Self::CrmSync => "crm_sync",
+            Self::DataRequests => "data_requests",
             Self::Schedule => "schedule",
         }
     }
@@ -92,6 +111,18 @@ impl FromStr for Queue {
 }
 
 impl Queues {
+    /// Those that this deployment has.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Queue> + '_ {
+        let there = |queue: &Queue| !self.dead(*queue).is_empty();
+        Queue::ALL.into_iter().filter(there)
+    }
+
+    /// The queue of this name, where this deployment has it.
+    pub(crate) fn named(&self, queue: Queue) -> Result<Queue, Problem> {
+        let there = !self.dead(queue).is_empty();
+        there.then_some(queue).ok_or_else(Problem::not_found)
+    }
+
     /// The queue itself; `None` where its dead letters came from no queue.
     pub(crate) fn source(&self, queue: Queue) -> Option<&str> {
         match queue {
@@ -102,7 +133,9 @@ impl Queues {
             Queue::Insights => Some(&self.insights),
             Queue::Events => Some(&self.events),
             Queue::Rewrap => Some(&self.rewrap),
-            Queue::Schedule => None,
+            Queue::CrmBackfill => Some(&self.crm_backfill),
+            Queue::DataRequests => Some(&self.data_requests),
+            Queue::CrmSync | Queue::Schedule => None,
         }
     }
 
@@ -116,6 +149,9 @@ impl Queues {
             Queue::Insights => &self.insights_dead,
             Queue::Events => &self.events_dead,
             Queue::Rewrap => &self.rewrap_dead,
+            Queue::CrmBackfill => &self.crm_backfill_dead,
+            Queue::CrmSync => &self.crm_sync_dead,
+            Queue::DataRequests => &self.data_requests_dead,
             Queue::Schedule => &self.schedule_dead,
         }
     }

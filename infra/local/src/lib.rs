@@ -10,6 +10,7 @@
 pub mod aws;
 pub mod clients;
 pub mod cloud;
+pub mod crm;
 pub mod demo;
 pub mod deploy;
 pub mod dev;
@@ -21,6 +22,7 @@ pub mod mailbox;
 pub mod measure;
 pub mod ministack;
 pub mod pollers;
+pub mod postgres;
 pub mod proxy;
 pub mod runtime_api;
 pub mod schedule;

@@ -96,6 +96,10 @@ acts! {
     ConnectionRefreshFailed = "connection.refresh_failed";
     /// A connection that was given up came back by a rescued token.
     ConnectionRecovered = "connection.recovered";
+    /// A user was erased; the object is the receipt.
+    UserErased = "user.erased";
+    /// A user's data were exported; the object is the export.
+    UserExported = "user.exported";
     /// Statistics were asked for by hand.
     ConnectionSyncRequested = "connection.sync_requested";
     /// A post was accepted.
@@ -138,6 +142,8 @@ acts! {
     AdminBreakerClosed = "admin.breaker_closed";
     /// Data keys were wrapped anew.
     AdminKeysRewrapped = "admin.keys_rewrapped";
+    /// A rebuilding of the PostgreSQL projection was begun, or woken.
+    AdminCrmBackfilled = "admin.crm_backfilled";
 }
 
 /// How it ended.

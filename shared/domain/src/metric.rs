@@ -246,6 +246,13 @@ metrics! {
     SYNC_FAILED = "SyncFailed", Count, BY_PLATFORM, "a synchronisation of statistics that failed";
     SYNC_MILLISECONDS = "SyncMilliseconds", Milliseconds, BY_PLATFORM,
         "how long a synchronisation of statistics took";
+    CRM_LAG = "CrmLag", Seconds, &[PLAIN],
+        "how long ago the oldest change of a batch happened when PostgreSQL had it, or did not take it";
+    CRM_CHANGES = "CrmChanges", Count, &[PLAIN], "changes written to PostgreSQL";
+    CRM_PUT_OFF = "CrmPutOff", Count, &[PLAIN],
+        "a batch of changes that PostgreSQL did not take and that comes again";
+    CRM_POISONED = "CrmPoisoned", Count, &[PLAIN],
+        "a change that can never become a row of PostgreSQL, sent to the dead letters";
     EVENTS_RELAYED = "EventsRelayed", Count, &[PLAIN],
         "an event put into the lanes of all endpoints that want it, and on the bus";
     BUS_REFUSED = "BusRefused", Count, &[PLAIN], "an event that the event bus did not take; it comes again";

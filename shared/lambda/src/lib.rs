@@ -45,6 +45,7 @@ mod secrets;
 mod signed;
 pub mod sqs;
 mod start;
+pub mod stream;
 pub mod table_stream;
 pub mod variables;
 

@@ -73,6 +73,7 @@ variables! {
     QUEUE_PUBLISH: "URL of the queue of publishing steps";
     QUEUE_WEBHOOK: "URL of the queue of webhook deliveries";
     QUEUE_REWRAP: "URL of the queue of the move to another KMS key";
+    QUEUE_DATA_REQUESTS: "URL of the queue of erasures and exports of users";
     QUEUE_EVENTS: "URL of the queue of lanes of events";
     QUEUE_REFRESH_DEAD: "URL of the dead letters of the refresh queue";
     QUEUE_RESCUE_DEAD: "URL of the dead letters of the rescue queue";
@@ -80,6 +81,10 @@ variables! {
     QUEUE_WEBHOOK_DEAD: "URL of the dead letters of the webhook queue";
     QUEUE_INSIGHTS_DEAD: "URL of the dead letters of the queue of statistics syncs";
     QUEUE_REWRAP_DEAD: "URL of the dead letters of the queue of the move to another KMS key";
+    QUEUE_CRM_BACKFILL: "URL of the queue of the rebuilding of the PostgreSQL projection; empty: there is no projection";
+    QUEUE_CRM_BACKFILL_DEAD: "URL of the dead letters of that queue";
+    QUEUE_CRM_SYNC_DEAD: "URL of the records of streams that could not become rows of PostgreSQL";
+    QUEUE_DATA_REQUESTS_DEAD: "URL of the dead letters of the queue of erasures and exports";
     QUEUE_EVENTS_DEAD: "URL of the dead letters of the queue of lanes of events";
     QUEUE_SCHEDULE_DEAD: "URL of the ticks that reached no function";
     FUNCTION_WEBHOOK: "name of the function that takes webhooks";
@@ -113,8 +118,13 @@ variables! {
     STATISTICS_OFF: "platforms whose statistics are switched off, comma separated";
     STATISTICS_DAILY_CAPS: "what statistics may cost in a day in US dollars, e.g. x=2.50; comma separated";
     STATISTICS_LEASE_SECONDS: "how long one worker holds a sync of statistics, in seconds; longer than the function's time-out" = "90";
+    ERASURE_SETTLE_SECONDS: "how long after a walk of an erasure that found something the next one begins, in seconds; longer than ORPHAN_SECONDS" = "900";
     TARGETED_SYNC_SECONDS: "how long after news of a post its statistics are read, in seconds; at most 900" = "600";
 
+    CRM_DATABASE_SECRET_ID: "the secret that says where PostgreSQL is and who we are there, as RDS writes it";
+    CRM_DATABASE_CA_SECRET_ID: "the secret that holds certificate authorities (PEM) of PostgreSQL's certificate; empty: those of the operating system";
+    CRM_SCHEMA: "the PostgreSQL schema that holds the projection" = "passerelle";
+    CRM_SETTLE_SECONDS: "how long the streams have to bring what a backfill touched before it looks for what is gone, in seconds; at most 900" = "60";
     EVENT_BUS_ARN: "ARN of the EventBridge bus that events are put on; empty: none";
     EVENT_SETTLE_MILLISECONDS: "how old an event must be to be sent to an endpoint, in milliseconds; what another writer commits meanwhile keeps its place" = "1000";
     EVENT_RETRY_SECONDS: "pauses between the tries of one event at one endpoint, in seconds, comma separated" = "5,300,1800,7200,18000,36000,50400,72000,86400";

@@ -167,6 +167,17 @@ impl Books {
 }
 
 impl Book {
+    /// Gives an account that calls another name; `false` where it is not in the book.
+    pub(crate) fn rename(&mut self, account: &str, name: &str) -> bool {
+        let members = self.0.values_mut().flat_map(|one| &mut one.members);
+        let mut renamed = false;
+        for (member, _) in members.filter(|(member, _)| member == account) {
+            name.clone_into(member);
+            renamed = true;
+        }
+        renamed
+    }
+
     /// Whether nothing in it counts any more.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.values().all(|ledger| *ledger == Ledger::default())

@@ -178,6 +178,33 @@ impl Limiter {
         Ok(())
     }
 
+    /// An account is erased: where the app's books count accounts, a name that says nothing stands in
+    /// its place from now on, since its calls still count. `false` where they do not name it.
+    pub async fn forget(&self, app: AppRef, account: &str) -> Result<bool, StoreError> {
+        let key = format!("{app}#app");
+        for _ in 0..TRIES {
+            let row = self.table.get(&key).await?;
+            let mut book = read(&row);
+            let now = self.clock.now();
+            let attempt = AttemptId::new(now, self.entropy.as_ref());
+            if !book.rename(account, attempt.as_str()) {
+                return Ok(false);
+            }
+            let renamed = LimitWrite {
+                key: key.clone(),
+                seen: row.version,
+                book: write(&book),
+                expires_at: now.plus_secs(KEPT_SECONDS),
+            };
+            if self.table.write(&[renamed], &attempt).await? {
+                return Ok(true);
+            }
+            let pause = Duration::from_millis(self.entropy.below(100) + 5);
+            tokio::time::sleep(pause).await;
+        }
+        Err(StoreError::Unavailable("contended".to_owned()))
+    }
+
     /// Changes the books of those whom `limits` concern, in one write; `None` writes nothing.
     async fn change<T>(
         &self,

@@ -72,7 +72,7 @@ impl Desk {
     /// with the dead letters. One to another key is given up for this one.
     pub async fn start(&self) -> Result<View, RewrapError> {
         let now = self.clock.now();
-        let seen = self.jobs.rewrap().await?;
+        let seen = self.jobs.last::<RewrapJob>().await?;
         let open = seen
             .as_ref()
             .is_some_and(|job| job.state == JobState::Open && job.kms_key == self.kms_key);
@@ -109,7 +109,7 @@ impl Desk {
 
     /// The last move, over or not; `None` where there was none.
     pub async fn status(&self) -> Result<Option<View>, RewrapError> {
-        Ok(self.jobs.rewrap().await?.map(View::from))
+        Ok(self.jobs.last::<RewrapJob>().await?.map(View::from))
     }
 
     pub(crate) async fn send(&self, message: &Message) -> Result<(), RewrapError> {

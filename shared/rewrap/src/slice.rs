@@ -78,7 +78,7 @@ impl Worker {
             .jobs
             .take(id, slice, &holder, (now, pace.lease_until), &self.attempt())
             .await?;
-        let mut job = match taken {
+        let mut job: RewrapJob = match taken {
             Taken::Ours(job) => *job,
             Taken::NotYet => return Ok(Sliced::NotYet),
             Taken::Over => return Ok(Sliced::Over),

@@ -2,6 +2,7 @@
 //!
 //! | access | by |
 //! |---|---|
+//! | accounts that a user holds or held, for an erasure | a walk over all |
 //! | holders of an account, for webhooks and before a revoke | `account_key` = `<platform>#<account id>`, or `<platform>/sandbox#<account id>` |
 //!
 //! The same account may be connected by several users. An index over connections would lag; this
@@ -15,7 +16,7 @@ use domain::{AttemptId, ConnectionId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::expression::Change;
-use crate::item::{key, value};
+use crate::item::{self, key, value};
 use crate::{StoreError, Table, Transaction, Written};
 
 /// The holders of one account.
@@ -26,6 +27,10 @@ pub struct AccountHolders {
     /// `"<connection id> <user id>"`: neither holds a space.
     #[serde(default)]
     holders: BTreeSet<String>,
+    /// The same of those who left: an erasure finds by it what they once held, long after their
+    /// connection's row is gone.
+    #[serde(default)]
+    former: BTreeSet<String>,
     /// Counts changes of the holders.
     #[serde(default)]
     pub version: u64,
@@ -50,6 +55,44 @@ impl AccountHolders {
             .filter_map(|holder| parse(holder))
             .collect()
     }
+
+    /// Whether anybody but `user` holds the account.
+    pub fn held_by_others(&self, user: &UserId) -> bool {
+        self.holders().iter().any(|(holder, _)| holder != user)
+    }
+
+    /// The members of both sets that name `user`, as they lie there.
+    fn naming(&self, user: &UserId) -> Vec<(&'static str, &str)> {
+        let holders = self.holders.iter().map(|member| ("holders", member));
+        let former = self.former.iter().map(|member| ("former", member));
+        let of = |member: &str| parse(member).is_some_and(|(holder, _)| holder == *user);
+        let members = holders
+            .chain(former)
+            .map(|(set, member)| (set, member.as_str()));
+        members.filter(|(_, member)| of(member)).collect()
+    }
+}
+
+/// Accounts that a user holds or held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldPage {
+    /// Their keys, and the connections by which they were held.
+    pub held: Vec<(String, Vec<ConnectionId>)>,
+    /// Where the walk goes on.
+    pub next: Option<String>,
+}
+
+/// What became of a user's place in an account's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// There was nothing of them.
+    Nothing,
+    /// Others hold the account: the row no longer names the user.
+    Left,
+    /// Nobody else holds it: the row is gone.
+    Gone,
+    /// Others were at the row at the same moment: again.
+    Moved,
 }
 
 impl Accounts {
@@ -79,6 +122,7 @@ impl Accounts {
     ) -> Result<Update, StoreError> {
         Change::new()
             .add_member("holders", &holder(user, connection))
+            .delete_member("former", &holder(user, connection))
             .add_number("version", 1)
             .when("attribute_not_exists(#revoking_until) OR #revoking_until <= :now")
             .when("attribute_not_exists(#revoked_at) OR #revoked_at < :issued")
@@ -110,6 +154,7 @@ impl Accounts {
     ) -> Result<Update, StoreError> {
         Change::new()
             .delete_member("holders", &holder(user, connection))
+            .add_member("former", &holder(user, connection))
             .add_number("version", 1)
             .when("attribute_not_exists(#version) OR #version = :seen")
             .bind("seen", value(seen.version))
@@ -157,6 +202,84 @@ impl Accounts {
             .change(key([("account_key", account_key)]), change, attempt)
             .await?;
         Ok(())
+    }
+
+    /// The accounts that a user holds or held, by a walk over all of them, `limit` at a time.
+    pub async fn of_user(
+        &self,
+        user: &UserId,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<HeldPage, StoreError> {
+        let answer = self
+            .0
+            .client
+            .scan()
+            .table_name(&self.0.name)
+            .consistent_read(true)
+            .set_exclusive_start_key(after.map(|after| key([("account_key", after)])))
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|error| StoreError::unavailable(&error))?;
+        let next = answer.last_evaluated_key.as_ref();
+        let next = next.and_then(|key| key.get("account_key")?.as_s().ok().cloned());
+        let mut held = Vec::new();
+        for row in answer.items.unwrap_or_default() {
+            let row: AccountHolders = item::read(&self.0.name, row)?;
+            let members = row.naming(user).into_iter();
+            let by: Vec<ConnectionId> = members
+                .filter_map(|(_, member)| Some(parse(member)?.1))
+                .collect();
+            if !by.is_empty() {
+                held.push((row.account_key, by));
+            }
+        }
+        Ok(HeldPage { held, next })
+    }
+
+    /// Takes a user out of an account's row, and the row away where nobody else holds the account.
+    pub async fn forget(
+        &self,
+        account_key: &str,
+        user: &UserId,
+        attempt: &AttemptId,
+    ) -> Result<Forgotten, StoreError> {
+        let of = || key([("account_key", account_key)]);
+        let found: Option<AccountHolders> = self.0.get(of()).await?;
+        let Some(row) = found else {
+            return Ok(Forgotten::Nothing);
+        };
+        if !row.held_by_others(user) {
+            // A row that only says when access ended has no version.
+            let unseen = Change::new()
+                .when("attribute_not_exists(#version) OR #version = :seen")
+                .bind("seen", value(row.version));
+            return Ok(match self.0.delete_if(of(), unseen).await? {
+                true => Forgotten::Gone,
+                false => Forgotten::Moved,
+            });
+        }
+        let members = row.naming(user);
+        if members.is_empty() {
+            return Ok(Forgotten::Nothing);
+        }
+        let mut change = Change::new()
+            .add_number("version", 1)
+            .when("#version = :seen")
+            .bind("seen", value(row.version));
+        for set in ["holders", "former"] {
+            let of_set = members.iter().filter(|(of, _)| *of == set);
+            let of_set: Vec<&str> = of_set.map(|(_, member)| *member).collect();
+            if !of_set.is_empty() {
+                change = change.delete_members(set, &of_set);
+            }
+        }
+        let done: Written<AccountHolders, _> = self.0.change(of(), change, attempt).await?;
+        Ok(match done {
+            Written::Done(_) => Forgotten::Left,
+            Written::Refused(_) => Forgotten::Moved,
+        })
     }
 
     /// Notes that the platform ended the account's access at this instant.

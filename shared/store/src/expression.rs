@@ -65,13 +65,18 @@ impl Change {
     /// Adds a member to a set of texts.
     pub(crate) fn add_member(mut self, name: &str, member: &str) -> Self {
         self.adds.push(format!("#{name} :{name}_member"));
-        self.member(name, member)
+        self.members(name, &[member])
     }
 
     /// Takes a member out of a set of texts.
-    pub(crate) fn delete_member(mut self, name: &str, member: &str) -> Self {
+    pub(crate) fn delete_member(self, name: &str, member: &str) -> Self {
+        self.delete_members(name, &[member])
+    }
+
+    /// Takes members out of a set of texts.
+    pub(crate) fn delete_members(mut self, name: &str, members: &[&str]) -> Self {
         self.deletes.push(format!("#{name} :{name}_member"));
-        self.member(name, member)
+        self.members(name, members)
     }
 
     /// Adds to a number; an absent one counts as zero.
@@ -176,9 +181,9 @@ impl Change {
         self.names.insert(format!("#{name}"), name.to_owned());
     }
 
-    fn member(mut self, name: &str, member: &str) -> Self {
+    fn members(mut self, name: &str, members: &[&str]) -> Self {
         self.alias(name);
-        let set = AttributeValue::Ss(vec![member.to_owned()]);
+        let set = AttributeValue::Ss(members.iter().map(|one| (*one).to_owned()).collect());
         self.values.insert(format!(":{name}_member"), set);
         self
     }

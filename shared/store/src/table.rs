@@ -1,14 +1,18 @@
 //! Reads and conditional writes of one item, as every table uses them.
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, DeleteRequest, ReturnValue, ReturnValuesOnConditionCheckFailure, WriteRequest,
+};
 use domain::AttemptId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::expression::Change;
 use crate::item::{self, Item};
+use crate::transaction::malformed;
 use crate::{StoreError, Written};
 
 /// The attribute in which an item remembers the last conditional write.
@@ -16,6 +20,11 @@ const ATTEMPT: &str = "attempt";
 
 /// How often a write that meets a transaction on the same item is tried.
 const CONFLICT_TRIES: usize = 4;
+
+/// Requests of one BatchWriteItem.
+const BATCH: usize = 25;
+/// How often what a batch left undone is asked for again.
+const BATCH_TRIES: u32 = 5;
 
 /// The DynamoDB client and one table's name: what every table type holds.
 #[derive(Clone, Debug)]
@@ -188,6 +197,64 @@ impl Table {
             .await
             .map_err(|error| StoreError::unavailable(&error))?;
         Ok(())
+    }
+
+    /// Deletes the item if the change's condition holds; `false` where it does not.
+    pub(crate) async fn delete_if(&self, key: Item, change: Change) -> Result<bool, StoreError> {
+        let deleted = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .set_key(Some(key))
+            .set_condition_expression(change.condition())
+            .set_expression_attribute_names(change.names())
+            .set_expression_attribute_values(change.values())
+            .send()
+            .await;
+        match deleted {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(StoreError::unavailable(&error)),
+            },
+        }
+    }
+
+    /// Deletes the items of these keys, whatever they hold; one that is not there is deleted already.
+    pub(crate) async fn delete_all(&self, keys: Vec<Item>) -> Result<(), StoreError> {
+        let mut wanted = Vec::with_capacity(keys.len());
+        for key in keys {
+            let delete = DeleteRequest::builder().set_key(Some(key)).build();
+            let delete = delete.map_err(|error| malformed(&self.name, &error))?;
+            wanted.push(WriteRequest::builder().delete_request(delete).build());
+        }
+        for batch in wanted.chunks(BATCH) {
+            self.write_batch(batch.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_batch(&self, mut wanted: Vec<WriteRequest>) -> Result<(), StoreError> {
+        for _ in 0..BATCH_TRIES {
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            let answer = self
+                .client
+                .batch_write_item()
+                .request_items(&self.name, wanted)
+                .send()
+                .await
+                .map_err(|error| StoreError::unavailable(&error))?;
+            let left = answer.unprocessed_items;
+            wanted = left
+                .and_then(|mut all| all.remove(&self.name))
+                .unwrap_or_default();
+        }
+        match wanted.is_empty() {
+            true => Ok(()),
+            false => Err(StoreError::Unavailable("unprocessed deletes".to_owned())),
+        }
     }
 }
 

@@ -2,15 +2,20 @@
 //! same variable in two ways. Holds no rules.
 
 mod bus;
+mod requests;
 
+use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use audit::Trail;
+use crm::{Credentials, Database, KeepsCredentials, Schema};
 use domain::{Clock, Entropy, Meter, RecordKind, Silent};
 use lambda::variables as var;
 use lambda::{
-    Aws, CachedSecret, Env, Metrics, OsEntropy, SecretError, SecretsManager, SystemClock,
+    Aws, CachedSecret, Env, Metrics, OsEntropy, SecretError, SecretSource as _, SecretsManager,
+    SystemClock,
 };
 use ledger::{Ledger, Tables};
 use limits::Limiter;
@@ -19,6 +24,7 @@ use platforms::Apps;
 use posts::Files;
 use rewrap::Desk;
 use statistics::{Calendar, InsightsQueue, Settings};
+use store::stream::Source;
 use store::{
     Accounts, AuditTable, Connections, Endpoints, Events, Flows, Jobs, Lanes, Limits, Messages,
     Platforms, RecordTable, Revocations,
@@ -216,6 +222,28 @@ impl Wiring {
         }
     }
 
+    /// Where the rebuilding of the PostgreSQL projection is begun and looked at.
+    pub fn crm_desk(&self, env: &Env) -> crm::Desk {
+        crm::Desk {
+            jobs: Jobs::new(self.dynamodb(), env.text(&var::TABLE_JOBS)),
+            sqs: self.sqs(),
+            queue: env.optional(&var::QUEUE_CRM_BACKFILL).unwrap_or_default(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+        }
+    }
+
+    /// The PostgreSQL projection. Load it once the environment is known to be whole.
+    pub fn crm_database(&self, env: &Env) -> CrmDatabase {
+        let secret = |id: String| SecretsManager::new(&self.aws, id);
+        CrmDatabase {
+            secret: secret(env.text(&var::CRM_DATABASE_SECRET_ID)),
+            ca: env.optional(&var::CRM_DATABASE_CA_SECRET_ID).map(secret),
+            schema: env.parse(&var::CRM_SCHEMA, Schema::parse),
+            clock: self.clock.clone(),
+        }
+    }
+
     /// What puts committed events into lanes and on the bus.
     pub fn relay(&self, env: &Env) -> Relay {
         let bus = env.optional(&var::EVENT_BUS_ARN);
@@ -305,6 +333,65 @@ impl Wiring {
             secret,
             clock: self.clock.clone(),
         }
+    }
+}
+
+/// The tables that the PostgreSQL projection follows, by name.
+pub fn followed_tables(env: &Env) -> BTreeMap<Source, String> {
+    let table = |source: &Source| {
+        let name = match source {
+            Source::Connections => &var::TABLE_CONNECTIONS,
+            Source::Posts => &var::TABLE_POSTS,
+            Source::Targets => &var::TABLE_TARGETS,
+            Source::Deliveries => &var::TABLE_DELIVERIES,
+            Source::Snapshots => &var::TABLE_SNAPSHOTS,
+            Source::SyncLogs => &var::TABLE_SYNC_LOGS,
+            Source::MediaItems => &var::TABLE_MEDIA_ITEMS,
+            Source::Comments => &var::TABLE_COMMENTS,
+            Source::Fans => &var::TABLE_FANS,
+            Source::Messages => &var::TABLE_MESSAGES,
+            Source::AnalyticsEvents => &var::TABLE_ANALYTICS_EVENTS,
+        };
+        (*source, env.text(name))
+    };
+    Source::ALL.iter().map(table).collect()
+}
+
+/// The PostgreSQL projection's database, its secrets not read yet.
+pub struct CrmDatabase {
+    secret: SecretsManager,
+    ca: Option<SecretsManager>,
+    schema: Option<Schema>,
+    clock: Arc<dyn Clock>,
+}
+
+impl CrmDatabase {
+    /// Reads its secrets. Connects when it is first used.
+    pub async fn load(self) -> Result<Database, lambda::Error> {
+        let ca = match &self.ca {
+            Some(secret) => Some(secret.read().await?.expose().to_owned()),
+            None => None,
+        };
+        let keeper = CachedSecret::load(self.secret, Credentials::parse, self.clock).await?;
+        let schema = self.schema.ok_or(crm::InvalidSchema)?;
+        Ok(Database::new(RotatedSecret(keeper), ca, schema))
+    }
+}
+
+/// Credentials that may be changed at any time.
+struct RotatedSecret(CachedSecret<Credentials>);
+
+impl KeepsCredentials for RotatedSecret {
+    fn credentials(
+        &self,
+        again: bool,
+    ) -> Pin<Box<dyn Future<Output = Arc<Credentials>> + Send + '_>> {
+        Box::pin(async move {
+            match again {
+                true => self.0.get_again().await,
+                false => self.0.get().await,
+            }
+        })
     }
 }
 

@@ -106,10 +106,15 @@ impl Drop for Pollers {
 impl Poller {
     /// Lambda polls under the function's role: the IAM check must see that.
     fn record(&self, action: &str) {
+        self.record_at(action, &self.source.arn);
+    }
+
+    /// The same of another resource than the source.
+    fn record_at(&self, action: &str, arn: &str) {
         self.proxy.record().add(Call {
             function: self.source.function.clone(),
             action: action.to_owned(),
-            needs: vec![(action.to_owned(), self.source.arn.clone())],
+            needs: vec![(action.to_owned(), arn.to_owned())],
             encryption_context: std::collections::BTreeMap::new(),
             keys: std::collections::BTreeMap::new(),
             status: 200,

@@ -1,8 +1,8 @@
 //! A DynamoDB stream as an event source: its shards in order, one batch at a time each.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -13,10 +13,12 @@ use super::{
     Poller,
     batch::{Verdict, verdict},
 };
-use crate::aws::REGION;
+use crate::aws::{ACCOUNT, REGION};
 
 /// How often an idle shard is asked; Lambda asks four times a second.
 const PAUSE: Duration = Duration::from_millis(250);
+/// DynamoDB gives at most so many records a call.
+const MOST_READ: usize = 1_000;
 /// The pause before a failed batch is given again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -47,6 +49,8 @@ async fn list(poller: &Poller) -> Vec<String> {
         .await
         .unwrap_or_default();
     poller.record("dynamodb:DescribeStream");
+    // A mapping is not even made without it; there is nothing to learn from it here.
+    poller.record("dynamodb:ListStreams");
     let shards = answer["StreamDescription"]["Shards"]
         .as_array()
         .cloned()
@@ -72,7 +76,8 @@ async fn follow(poller: Poller, shard: String, from_start: bool) {
     let mut iterator = answer["ShardIterator"].as_str().map(str::to_owned);
     while let Some(at) = iterator {
         drop(poller.gate.enter().await);
-        let request = json!({"ShardIterator": at, "Limit": poller.source.batch_size});
+        let request =
+            json!({"ShardIterator": at, "Limit": poller.source.batch_size.min(MOST_READ)});
         let target = "DynamoDBStreams_20120810.GetRecords";
         let Ok(answer) = poller.aws.json("dynamodb", target, &request).await else {
             tokio::time::sleep(RETRY).await;
@@ -90,43 +95,144 @@ async fn follow(poller: Poller, shard: String, from_start: bool) {
         } else {
             poller.record("dynamodb:GetRecords");
             if !records.is_empty() {
-                deliver(&poller, records).await;
+                deliver(&poller, &shard, records).await;
             }
         }
         iterator = answer["NextShardIterator"].as_str().map(str::to_owned);
     }
 }
 
-/// Gives a batch until it is done or its tries are used up. A partial failure begins again at the
-/// first failed record, since a shard is a sequence.
-async fn deliver(poller: &Poller, mut records: Vec<Value>) {
-    let mut tries = 0;
-    while !records.is_empty() {
-        let positions: BTreeMap<String, usize> = records
-            .iter()
-            .enumerate()
-            .filter_map(|(i, record)| {
-                Some((record["dynamodb"]["SequenceNumber"].as_str()?.to_owned(), i))
-            })
-            .collect();
-        let shaped: Vec<_> = records
-            .iter()
-            .map(|record| shape(record, &poller.source.arn))
-            .collect();
-        let event = Bytes::from(json!({"Records": shaped}).to_string());
-        let invoked = poller.host.invoke(&poller.source.function, event).await;
-        let answer = invoked.ok().and_then(|invocation| invocation.result.ok());
-        let ids = positions.keys().cloned().collect();
-        match answer.map(|answer| (poller.source.partial, verdict(&answer, &ids))) {
-            Some((false, _) | (true, Verdict::Done)) => return,
-            Some((true, Verdict::Failed(failed))) => {
-                let first = failed.iter().filter_map(|id| positions.get(id)).min();
-                records.drain(..first.copied().unwrap_or(0));
-            }
-            Some((true, Verdict::AllFailed)) | None => {}
+/// One part of what was taken from the shard, and how often it was tried as it is.
+struct Part {
+    records: Vec<Value>,
+    tries: u32,
+}
+
+/// Gives records, in their order, until each is done or given up, as Lambda does:
+/// - a partial failure begins again at the first failed record, and what was before it is done;
+/// - where the function itself fails and the mapping says so, the batch is halved, and halving is no
+///   try;
+/// - what was tried too often or grew too old is given up, and the destination is told of it.
+async fn deliver(poller: &Poller, shard: &str, records: Vec<Value>) {
+    let mut parts = VecDeque::from([Part { records, tries: 0 }]);
+    while let Some(mut part) = parts.pop_front() {
+        let old = part.records.iter().take_while(|one| too_old(poller, one));
+        let old: Vec<Value> = part.records.drain(..old.count()).collect();
+        if !old.is_empty() {
+            give_up(poller, shard, &old, "RecordAgeExceeded").await;
+            part.tries = 0;
         }
-        tries += 1;
-        if poller.source.tries.is_some_and(|limit| tries >= limit) {
+        if part.records.is_empty() {
+            continue;
+        }
+        let failed_whole = match give(poller, &part.records).await {
+            Given::Done => continue,
+            Given::From(first) => {
+                part.tries = if first > 0 { 0 } else { part.tries };
+                part.records.drain(..first);
+                false
+            }
+            Given::FunctionFailed => true,
+        };
+        if failed_whole && poller.source.bisect && part.records.len() > 1 {
+            let second = part.records.split_off(part.records.len() / 2);
+            parts.push_front(Part {
+                records: second,
+                tries: part.tries,
+            });
+            parts.push_front(part);
+        } else {
+            part.tries += 1;
+            if poller.source.tries.is_some_and(|most| part.tries >= most) {
+                give_up(poller, shard, &part.records, "RetryAttemptsExhausted").await;
+                continue;
+            }
+            parts.push_front(part);
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// How a call with a batch ended.
+enum Given {
+    Done,
+    /// From this record on, it comes again.
+    From(usize),
+    FunctionFailed,
+}
+
+async fn give(poller: &Poller, records: &[Value]) -> Given {
+    let positions: BTreeMap<String, usize> = records
+        .iter()
+        .enumerate()
+        .filter_map(|(i, record)| {
+            Some((record["dynamodb"]["SequenceNumber"].as_str()?.to_owned(), i))
+        })
+        .collect();
+    let shaped: Vec<_> = records
+        .iter()
+        .map(|record| shape(record, &poller.source.arn))
+        .collect();
+    let event = Bytes::from(json!({"Records": shaped}).to_string());
+    let invoked = poller.host.invoke(&poller.source.function, event).await;
+    let Some(answer) = invoked.ok().and_then(|invocation| invocation.result.ok()) else {
+        return Given::FunctionFailed;
+    };
+    if !poller.source.partial {
+        return Given::Done;
+    }
+    match verdict(&answer, &positions.keys().cloned().collect()) {
+        Verdict::Done => Given::Done,
+        Verdict::AllFailed => Given::From(0),
+        Verdict::Failed(failed) => {
+            let first = failed.iter().filter_map(|id| positions.get(id)).min();
+            Given::From(first.copied().unwrap_or(0))
+        }
+    }
+}
+
+fn too_old(poller: &Poller, record: &Value) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0.0, |now| now.as_secs_f64());
+    let at = record["dynamodb"]["ApproximateCreationDateTime"].as_f64();
+    let age = now - at.unwrap_or(now);
+    let most = poller.source.most_age;
+    most.is_some_and(|most| age > most.as_secs_f64())
+}
+
+/// Tells the destination which records were given up; without one they are gone. Lambda tells where
+/// they were in the stream, and not what they held.
+async fn give_up(poller: &Poller, shard: &str, records: &[Value], condition: &str) {
+    let (Some(arn), Some(first), Some(last)) =
+        (&poller.source.on_failure, records.first(), records.last())
+    else {
+        return;
+    };
+    let name = arn.rsplit(':').next().unwrap_or_default();
+    let sequence = |record: &Value| record["dynamodb"]["SequenceNumber"].clone();
+    let body = json!({
+        "version": "1.0",
+        "requestContext": {
+            "functionArn": poller.source.function,
+            "condition": condition,
+        },
+        "DDBStreamBatchInfo": {
+            "shardId": shard,
+            "startSequenceNumber": sequence(first),
+            "endSequenceNumber": sequence(last),
+            "batchSize": records.len(),
+            "streamArn": poller.source.arn,
+        },
+    });
+    let request = json!({
+        "QueueUrl": format!("{}/{ACCOUNT}/{name}", poller.aws.base()),
+        "MessageBody": body.to_string(),
+    });
+    // Lambda sends it under the function's role.
+    poller.record_at("sqs:SendMessage", arn);
+    for _ in 0..3 {
+        let sent = poller.aws.json("sqs", "AmazonSQS.SendMessage", &request);
+        if sent.await.is_ok() {
             return;
         }
         tokio::time::sleep(RETRY).await;

@@ -39,8 +39,14 @@ pub struct EventSource {
     pub from_start: bool,
     /// Streams: the names of the changes that are of interest; empty: all.
     pub changes: Vec<String>,
-    /// Streams: tries before a batch is dropped (`None`: for ever).
+    /// Streams: tries before a batch is given up (`None`: for ever).
     pub tries: Option<u32>,
+    /// Streams: a batch at which the function fails is halved.
+    pub bisect: bool,
+    /// Streams: a record older than this is given up (`None`: none is).
+    pub most_age: Option<Duration>,
+    /// Streams: the ARN of the queue that is told of what is given up.
+    pub on_failure: Option<String>,
 }
 
 /// One schedule of one function.
@@ -89,7 +95,9 @@ pub(super) fn sources(
             _ => bail!("mapping {logical} follows {arn}, which is not served locally"),
         };
         let default_batch = if kind == SourceKind::Queue { 10 } else { 100 };
-        let tries = number(&p["MaximumRetryAttempts"]).and_then(|n| u32::try_from(n + 1).ok());
+        // -1, as the absence of it: for ever.
+        let retries = number(&p["MaximumRetryAttempts"]).and_then(|n| u32::try_from(n).ok());
+        let tries = retries.map(|retries| retries.saturating_add(1));
         sources.push(EventSource {
             logical: logical.to_owned(),
             kind,
@@ -111,6 +119,15 @@ pub(super) fn sources(
                 .with_context(|| format!("filters of {logical}"))?,
             from_start: p["StartingPosition"] != "LATEST",
             tries,
+            bisect: matches!(&p["BisectBatchOnFunctionError"], Value::Bool(true))
+                || p["BisectBatchOnFunctionError"] == "true",
+            // -1, as the absence of it: for ever.
+            most_age: number(&p["MaximumRecordAgeInSeconds"])
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .map(Duration::from_secs),
+            on_failure: p["DestinationConfig"]["OnFailure"]["Destination"]
+                .as_str()
+                .map(str::to_owned),
         });
     }
     Ok(sources)

@@ -309,7 +309,7 @@ async fn schedules_run_now_and_breakers_are_set_by_hand() {
     );
     let health = get(&world, "health").await;
     assert_eq!(health["breakers"][0]["state"], "open");
-    assert_eq!(health["queues"].as_array().unwrap().len(), 8);
+    assert_eq!(health["queues"].as_array().unwrap().len(), 9);
     // Nobody asks the platform while it is open.
     world.set_connection(USER, &[("due_at", 1)]).await;
     let run = "schedules/token-refresh/run";

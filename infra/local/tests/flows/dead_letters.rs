@@ -110,6 +110,7 @@ pub(crate) async fn touch_everything(world: &World, user: &str, connection: &str
         "connection_id": format!("conn_{none}"), "sync_kind": "manual",
     });
     let slice = json!({ "kind": "go_on", "job_id": format!("job_{none}"), "slice": 0 });
+    let erase = json!({ "kind": "erase", "job_id": format!("job_{none}"), "slice": 0 });
     for (queue, letter) in [
         ("refresh", wish),
         ("publish", step),
@@ -118,11 +119,15 @@ pub(crate) async fn touch_everything(world: &World, user: &str, connection: &str
         ("insights", sync),
         ("events", json!({ "lane": format!("ep_{none}#test") })),
         ("rewrap", slice),
+        ("data_requests", erase),
         ("schedule", json!({})),
     ] {
         let mut logical = queue.to_owned();
         logical[..1].make_ascii_uppercase();
-        let logical = format!("{logical}DeadLetters");
+        let logical = match queue {
+            "data_requests" => "DataRequestDeadLetters".to_owned(),
+            _ => format!("{logical}DeadLetters"),
+        };
         world
             .stack
             .send(&logical, &letter.to_string())

@@ -10,9 +10,17 @@ mod admin_jobs;
 #[cfg(test)]
 mod connect;
 #[cfg(test)]
+mod crm;
+#[cfg(test)]
+mod crm_calls;
+#[cfg(test)]
+mod crm_race;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod disconnect;
+#[cfg(test)]
+mod erase;
 #[cfg(test)]
 mod events;
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::receiver::Receiver;
 use crate::statistics::now_millis;
 use crate::world::{CLIENT_KEY, Item, SOON, USER, World, number, text};
 
+mod people;
 mod refreshing;
 mod rekeying;
 mod telling;
@@ -41,8 +42,10 @@ async fn everything_that_is_allowed_is_needed() {
         ("files.product.example", host.url()),
         (crate::receiver::HOST, receiver.url()),
     ];
+    let projection = crate::crm::Projection::new(&*crate::world::cloud().await).await;
     let world = World::beside(&hosts, |options| {
-        let options = options
+        let options = projection
+            .of(options)
             .parameter("StatisticsOff", "")
             .parameter("MailFromAddress", crate::mails::FROM);
         crate::events::quick(options, "1,600")
@@ -57,8 +60,10 @@ async fn everything_that_is_allowed_is_needed() {
     refreshing::refreshing(&world).await;
     operating(&world).await;
     ending(&world).await;
+    people::leaving(&world).await;
     telling::telling(&world, &receiver).await;
     rekeying::rekeying(&world).await;
+    crate::crm_calls::touch_everything(&world, &projection).await;
     let unused: BTreeMap<String, Vec<String>> = world
         .stack
         .unused()

@@ -22,7 +22,13 @@ const OF_AWS: &[(&str, &[&str], &[&str])] = &[
     (
         "AWS/Lambda",
         &["FunctionName"],
-        &["Errors", "Throttles", "Invocations", "Duration"],
+        &[
+            "Errors",
+            "Throttles",
+            "Invocations",
+            "Duration",
+            "IteratorAge",
+        ],
     ),
     (
         "AWS/ApiGateway",

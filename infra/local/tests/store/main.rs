@@ -18,6 +18,8 @@ mod deliveries;
 #[cfg(test)]
 mod desk;
 #[cfg(test)]
+mod erasure;
+#[cfg(test)]
 mod flows;
 #[cfg(test)]
 mod ground;
@@ -47,5 +49,7 @@ mod statistics;
 mod sync_logs;
 #[cfg(test)]
 mod targets;
+#[cfg(test)]
+mod tasks;
 #[cfg(test)]
 mod users;

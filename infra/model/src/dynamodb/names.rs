@@ -46,13 +46,26 @@ impl<'a> Names<'a> {
         let Token::Name(name) = tokens.next()? else {
             return Err(wrong);
         };
+        self.real(&name)
+    }
+
+    fn real(&self, name: &str) -> Result<String, Refusal> {
         if !name.starts_with('#') {
-            return Ok(name);
+            return Ok(name.to_owned());
         }
-        let real = self.names.and_then(|names| names.get(&name)?.as_str());
-        let real = real.ok_or_else(|| undefined("attribute name", &name))?;
-        self.used.borrow_mut().insert(name);
+        let real = self.names.and_then(|names| names.get(name)?.as_str());
+        let real = real.ok_or_else(|| undefined("attribute name", name))?;
+        self.used.borrow_mut().insert(name.to_owned());
         Ok(real.to_owned())
+    }
+
+    /// The attributes that a request wants to see, if it does not want all: whole ones, no paths.
+    pub(super) fn projection(&self, request: &Value) -> Result<Option<Vec<String>>, Refusal> {
+        let Some(wanted) = request["ProjectionExpression"].as_str() else {
+            return Ok(None);
+        };
+        let names = wanted.split(',').map(|name| self.real(name.trim()));
+        names.collect::<Result<_, _>>().map(Some)
     }
 
     pub(super) fn value(&self, placeholder: &str) -> Result<Value, Refusal> {

@@ -38,6 +38,7 @@ impl Database {
         let filter = filter
             .map(|text| Condition::read(text, &names))
             .transpose()?;
+        let shown = names.projection(body)?;
         names.all_used()?;
         let table = self.table(body)?;
         let own = table.spec.clone();
@@ -122,7 +123,7 @@ impl Database {
         Ok(page(
             rows.into_iter().map(|(_, item)| item),
             body,
-            filter.as_ref(),
+            (filter.as_ref(), shown.as_deref()),
             &keys,
         ))
     }
@@ -138,6 +139,7 @@ impl Database {
                 "ExpressionAttributeValues",
                 "Limit",
                 "ExclusiveStartKey",
+                "ProjectionExpression",
             ],
         )?;
         let names = Names::of(body)?;
@@ -145,6 +147,7 @@ impl Database {
         let filter = filter
             .map(|text| Condition::read(text, &names))
             .transpose()?;
+        let shown = names.projection(body)?;
         names.all_used()?;
         let table = self.table(body)?;
         let after = match body.get("ExclusiveStartKey").filter(|key| !key.is_null()) {
@@ -157,7 +160,7 @@ impl Database {
         Ok(page(
             rows.into_iter(),
             body,
-            filter.as_ref(),
+            (filter.as_ref(), shown.as_deref()),
             &table.key_names(),
         ))
     }
@@ -167,7 +170,7 @@ impl Database {
 fn page(
     rows: impl Iterator<Item = Item>,
     body: &Value,
-    filter: Option<&Condition>,
+    (filter, projection): (Option<&Condition>, Option<&[String]>),
     keys: &[&str],
 ) -> Value {
     let limit = body["Limit"].as_u64().unwrap_or(u64::MAX);
@@ -183,11 +186,9 @@ fn page(
             shown.push(item);
         }
     }
-    if let Some(wanted) = body["ProjectionExpression"].as_str() {
-        // Plain names: neither paths nor aliases are known here.
-        let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
+    if let Some(wanted) = projection {
         for item in &mut shown {
-            item.retain(|name, _| wanted.contains(&name.as_str()));
+            item.retain(|name, _| wanted.contains(name));
         }
     }
     let mut answer = json!({ "Count": shown.len(), "ScannedCount": read });

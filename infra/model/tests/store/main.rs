@@ -20,6 +20,9 @@ mod deliveries;
 #[path = "../../../local/tests/store/desk.rs"]
 mod desk;
 #[cfg(test)]
+#[path = "../../../local/tests/store/erasure.rs"]
+mod erasure;
+#[cfg(test)]
 #[path = "../../../local/tests/store/flows.rs"]
 mod flows;
 #[cfg(test)]
@@ -58,6 +61,9 @@ mod sync_logs;
 #[cfg(test)]
 #[path = "../../../local/tests/store/targets.rs"]
 mod targets;
+#[cfg(test)]
+#[path = "../../../local/tests/store/tasks.rs"]
+mod tasks;
 #[cfg(test)]
 #[path = "../../../local/tests/store/users.rs"]
 mod users;

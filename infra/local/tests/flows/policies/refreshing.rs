@@ -2,13 +2,14 @@
 
 use super::*;
 
-/// Who refreshes: the queue's worker, a publish whose token is refused, a disconnect whose access
-/// token has died, a sync whose token is refused.
-const REFRESHERS: [&str; 4] = [
+/// Who refreshes: the queue's worker, a publish whose token is refused, a disconnect or an erasure
+/// whose access token has died, a sync whose token is refused.
+const REFRESHERS: [&str; 5] = [
     "refresh-worker",
     "publish-worker",
     "connections",
     "insights-worker",
+    "data-request-worker",
 ];
 
 /// What befalls a refresh.
@@ -61,7 +62,11 @@ pub(super) async fn refreshing(world: &World) {
             past(world, "platforms", "platform", "tiktok", closed).await;
             world.configure(json!({})).await;
             // Nobody stays on the account: the next disconnect must have something to revoke.
-            disconnect(world, &user).await;
+            if function == "data-request-worker" {
+                super::people::until_erased(world, &user).await;
+            } else {
+                disconnect(world, &user).await;
+            }
         }
     }
 }
@@ -113,6 +118,11 @@ async fn set_off(world: &World, function: &str, user: &str) {
                 .await;
             ask(&api, Method::POST, "/v1/sync", Some(json!({})), 202).await;
         }
+        "data-request-worker" => {
+            world.set_connection(user, &[("expires_at", 1)]).await;
+            let path = format!("/v1/users/{user}");
+            ask(&world.backend, Method::DELETE, &path, None, 202).await;
+        }
         _ => {
             world.set_connection(user, &[("expires_at", 1)]).await;
             disconnect(world, user).await;
@@ -129,6 +139,10 @@ async fn befalls(world: &World, function: &str, trouble: Trouble, user: &str) {
             disconnect(world, user).await;
             world.release().await;
             called(world, function, "dynamodb:PutItem", "RevocationsTable").await;
+        }
+        // Its events do not last.
+        Trouble::DeadGrant if function == "data-request-worker" => {
+            called(world, function, "dynamodb:PutItem", "EventsTable").await;
         }
         Trouble::DeadGrant => {
             eventually("the event", SOON, || async {

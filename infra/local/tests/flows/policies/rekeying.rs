@@ -43,8 +43,9 @@ pub(super) async fn rekeying(world: &World) {
         .await
         .unwrap();
     let over = eventually("the end of the move", SOON, || async {
-        let job = world.items("jobs").await.pop();
-        Ok(job.filter(|job| text(job, "state") != "open"))
+        let mut jobs = world.items("jobs").await;
+        jobs.retain(|job| text(job, "job") == "rewrap" && text(job, "state") != "open");
+        Ok(jobs.pop())
     });
     assert_eq!(text(&over.await.unwrap(), "state"), "done");
 }
