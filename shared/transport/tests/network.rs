@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use platforms::{Call, Repeat};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use transport::{
-    BytesStream, HostOverrides, Limits, NoAnswer, NoAnswerKind, SourceError, Transport,
+    BytesStream, HostOverrides, Limits, NoAnswer, NoAnswerKind, Push, SourceError, Transport,
 };
 
 const HOST: &str = "api.example";
@@ -404,4 +404,38 @@ async fn returned_urls_elsewhere_are_refused_unsent() {
         assert!(!error.to_string().contains("hush"), "{error}");
     }
     assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn messages_go_over_one_connection_and_a_redirect_is_an_answer() {
+    let answer = "HTTP/1.1 302 Found\r\nlocation: https://api.example/x\r\nretry-after: 7\r\n\
+                  content-length: 2\r\n\r\nhi";
+    let mut server = Server::answering(answer).await;
+    let headers = || {
+        let id = HeaderName::from_static("webhook-id");
+        HeaderMap::from_iter([(id, HeaderValue::from_static("evt_1"))])
+    };
+    let body = Bytes::from_static(b"{}");
+    for _ in 0..2 {
+        let url = "https://api.example/hook?key=hush";
+        let pushed = server.transport.push(url, headers(), body.clone(), LONG);
+        let pushed = pushed.await.unwrap();
+        assert_eq!(pushed.status, StatusCode::FOUND);
+        assert_eq!(pushed.retry_after.as_deref(), Some("7"));
+        let request = server.requests.recv().await.unwrap();
+        assert!(request.starts_with("POST /base/hook?key=hush HTTP/1.1\r\n"));
+        assert!(request.contains("webhook-id: evt_1\r\n"), "{request}");
+        assert!(request.ends_with("\r\n\r\n{}"), "{request}");
+    }
+    assert_eq!(server.connections(), 1);
+    for url in [
+        "http://api.example/hook",
+        "https://127.0.0.1/hook",
+        "https://api.example:8443/hook",
+        "https://other.example/hook",
+    ] {
+        let pushed = server.transport.push(url, headers(), body.clone(), LONG);
+        assert!(pushed.await.is_err(), "{url}");
+    }
+    assert_eq!(server.connections(), 1);
 }
