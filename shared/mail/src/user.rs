@@ -28,10 +28,18 @@ pub struct Texts<'a> {
     pub time_zone: Option<&'a str>,
 }
 
+/// A text, what it must be, the field's name and what to do.
+type Check<'a> = (
+    Option<&'a str>,
+    fn(&str) -> bool,
+    &'static str,
+    &'static str,
+);
+
 impl Texts<'_> {
     /// Every field that breaks a rule.
     pub fn wrong(&self) -> Vec<Wrong> {
-        let checks: [(_, fn(&str) -> bool, _, _); 4] = [
+        let checks: [Check<'_>; 4] = [
             (
                 self.label,
                 is_label,
