@@ -1,11 +1,4 @@
 //! Items as streams and walks show them, for whoever keeps a copy of the tables elsewhere.
-//!
-//! | access | by |
-//! |---|---|
-//! | read an image | a stream's record (DynamoDB's JSON) |
-//! | touch every item, in slices | scan of keys, then one update each |
-//! | does it still stand | `GetItem`, strongly consistent |
-//!
 //! Touching writes the attribute `touched` and nothing else: no attempt id, version or lease. It makes
 //! the stream carry the present image once more, behind all earlier ones of that item.
 
@@ -104,11 +97,7 @@ impl Source {
             Self::Deliveries => ("delivery_id", "part"),
             Self::Snapshots => ("user_id", "slot"),
             Self::SyncLogs => ("sync_id", "part"),
-            Self::MediaItems
-            | Self::Comments
-            | Self::Fans
-            | Self::Messages
-            | Self::AnalyticsEvents => ("account", "record_id"),
+            _ => ("account", "record_id"),
         };
         KeyNames { hash, range }
     }
@@ -235,11 +224,7 @@ impl Image {
             Source::Deliveries => Followed::Delivery(item::read(name, self.0)?),
             Source::Snapshots => Followed::Month(Box::new(month(&key, self.0)?)),
             Source::SyncLogs => Followed::SyncLog(item::read(name, self.0)?),
-            Source::MediaItems
-            | Source::Comments
-            | Source::Fans
-            | Source::Messages
-            | Source::AnalyticsEvents => Followed::Record(item::read(name, self.0)?),
+            _ => Followed::Record(item::read(name, self.0)?),
         })
     }
 }
@@ -272,11 +257,7 @@ impl ItemKey {
                 FollowedKey::Month(id(connection)?, month.to_owned())
             }
             Source::SyncLogs => FollowedKey::SyncLog(id(hash)?, id(range)?),
-            Source::MediaItems
-            | Source::Comments
-            | Source::Fans
-            | Source::Messages
-            | Source::AnalyticsEvents => {
+            _ => {
                 let (platform, account) = hash.split_once('#').ok_or(BadImage)?;
                 FollowedKey::Record(platform.to_owned(), account.to_owned(), range.clone())
             }

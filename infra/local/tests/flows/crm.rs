@@ -84,11 +84,11 @@ impl Projection {
         (front, Database::new(Arc::new(credentials), None, schema))
     }
 
-    async fn texts(&self, sql: &str) -> Vec<String> {
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
         server().await.texts(&self.name, sql).await.unwrap()
     }
 
-    async fn run(&self, sql: &str) {
+    pub(crate) async fn run(&self, sql: &str) {
         server().await.run(&self.name, sql).await.unwrap();
     }
 
@@ -119,7 +119,7 @@ pub(crate) async fn end(world: World, projection: &Projection) {
     world.end().await;
 }
 
-fn words(value: &str) -> AttributeValue {
+pub(crate) fn words(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
@@ -153,7 +153,7 @@ async fn delete(world: &World, n: u32) {
         .unwrap();
 }
 
-async fn letters(world: &World) -> u64 {
+pub(crate) async fn letters(world: &World) -> u64 {
     let (visible, flying, delayed) = world.stack.queue_depth("CrmSyncDeadLetters").await.unwrap();
     visible + flying + delayed
 }
@@ -466,88 +466,4 @@ async fn a_deployment_without_a_database_has_no_projection() {
     let migrated = world.stack.plan().sources.iter();
     assert!(migrated.clone().count() > 0);
     world.end().await;
-}
-
-/// Makes every call that the projection's functions are allowed to make.
-pub(crate) async fn touch_everything(world: &World, projection: &Projection) {
-    let client = world.stack.clients().dynamodb;
-    for noun in [
-        "mediaItems",
-        "comments",
-        "fans",
-        "messages",
-        "analyticsEvents",
-    ] {
-        // No record: its letter goes to the dead letters, and it is touched all the same.
-        client
-            .put_item()
-            .table_name(world.stack.table(noun).unwrap())
-            .item("account", words("tiktok#odd"))
-            .item("record_id", words("odd"))
-            .send()
-            .await
-            .unwrap();
-    }
-    eventually("letters of all five", SOON, || async {
-        Ok((letters(world).await >= 5).then_some(()))
-    })
-    .await
-    .unwrap();
-    for table in tables::ALL {
-        // A row of nothing in each table, so that each table is asked of it.
-        let columns = format!(
-            "SELECT string_agg(quote_ident(column_name), ', ') || '|' || string_agg(CASE data_type \
-             WHEN 'text' THEN '''phantom''' WHEN 'date' THEN '''2020-01-01''' \
-             WHEN 'numeric' THEN '1' ELSE '''2020-01-01''' END, ', ') \
-             FROM information_schema.columns WHERE table_schema = 'passerelle' \
-             AND table_name = '{}' AND is_nullable = 'NO'",
-            table.name
-        );
-        let columns = projection.texts(&columns).await.remove(0);
-        let (names, values) = columns.split_once('|').unwrap();
-        let insert = format!(
-            "INSERT INTO passerelle.{} ({names}) VALUES ({values})",
-            table.name
-        );
-        projection.run(&insert).await;
-    }
-    let start = json!({ "kind": "start" });
-    world
-        .stack
-        .send("crmBackfill", &start.to_string())
-        .await
-        .unwrap();
-    eventually("the end of a backfill", SOON * 2, || async {
-        let api = crate::admin::operator(world);
-        let path = "/v1/admin/crm-backfill";
-        let job = api
-            .call(Method::GET, path, None, reqwest::StatusCode::OK)
-            .await;
-        Ok(job.is_ok_and(|job| job["state"] == "done").then_some(()))
-    })
-    .await
-    .unwrap();
-    for table in tables::ALL {
-        let phantoms = format!("SELECT 1 FROM passerelle.{} WHERE sequence = 1", table.name);
-        assert!(
-            projection.texts(&phantoms).await.is_empty(),
-            "{}",
-            table.name
-        );
-    }
-    post(world, "crm-backfill", json!({}), 202).await;
-    let none = "00000000000000000000000000";
-    let slice = json!({ "kind": "go_on", "job_id": format!("job_{none}"), "slice": 0 });
-    world
-        .stack
-        .send("CrmBackfillDeadLetters", &slice.to_string())
-        .await
-        .unwrap();
-    let all = json!({ "all": true });
-    for (queue, fate) in [("crm_backfill", "replay"), ("crm_sync", "drop")] {
-        get(world, &format!("queues/{queue}/dead-letters")).await;
-        let path = format!("queues/{queue}/dead-letters/{fate}");
-        post(world, &path, all.clone(), 200).await;
-    }
-    get(world, "health").await;
 }

@@ -12,6 +12,8 @@ mod connect;
 #[cfg(test)]
 mod crm;
 #[cfg(test)]
+mod crm_calls;
+#[cfg(test)]
 mod crm_race;
 #[cfg(test)]
 mod dead_letters;

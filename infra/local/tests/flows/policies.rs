@@ -61,7 +61,7 @@ async fn everything_that_is_allowed_is_needed() {
     ending(&world).await;
     telling::telling(&world, &receiver).await;
     rekeying::rekeying(&world).await;
-    crate::crm::touch_everything(&world, &projection).await;
+    crate::crm_calls::touch_everything(&world, &projection).await;
     let unused: BTreeMap<String, Vec<String>> = world
         .stack
         .unused()
