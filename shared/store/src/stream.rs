@@ -269,7 +269,6 @@ impl ItemKey {
         item::key([(names.hash, &self.hash), (names.range, &self.range)])
     }
 }
-
 fn id<T: std::str::FromStr>(text: &str) -> Result<T, BadImage> {
     text.parse().map_err(|_| BadImage)
 }
@@ -390,7 +389,7 @@ impl FollowedTables {
             return Err(StoreError::Unavailable("the walk is over".to_owned()));
         };
         let (source, last) = (*source, all.next().is_none());
-        let names = source.keys();
+        let (names, after) = (source.keys(), from.after.as_ref());
         let answer = table
             .client
             .scan()
@@ -399,7 +398,7 @@ impl FollowedTables {
             .projection_expression("#hash, #range")
             .expression_attribute_names("#hash", names.hash)
             .expression_attribute_names("#range", names.range)
-            .set_exclusive_start_key(from.after.as_ref().map(|key| key.item(source)))
+            .set_exclusive_start_key(after.map(|key| key.item(source)))
             .limit(limit)
             .send()
             .await
