@@ -250,13 +250,17 @@ async fn a_worker_that_is_killed_or_cut_off_anywhere_loses_and_doubles_nothing()
             put(&world, round - 1, &format!("changed in round {round}")).await;
             delete(&world, round.saturating_sub(3)).await;
             if trouble == Trouble::Hold {
-                eventually("a held request", SOON, || async {
-                    if projection.front.pending() > 0 {
-                        // One batch took all: more must come.
-                        put(&world, 900 + round, "more").await;
-                    }
-                    Ok((projection.front.held() > held).then_some(()))
-                })
+                eventually(
+                    &format!("held request {request} of round {round}"),
+                    SOON,
+                    || async {
+                        if projection.front.pending() > 0 {
+                            // One batch took all: more must come.
+                            put(&world, 900 + round, "more").await;
+                        }
+                        Ok((projection.front.held() > held).then_some(()))
+                    },
+                )
                 .await
                 .unwrap();
                 world.stack.kill("crm-sync").await.unwrap();
@@ -340,10 +344,13 @@ async fn a_record_that_cannot_become_a_row_ends_with_the_dead_letters() {
     put(&world, 2, "after it").await;
     world.stack.pollers().set_enabled(true).await;
     eventually("both good rows, and a letter", SOON, || async {
-        let rows = projection
-            .texts("SELECT text FROM passerelle.posts ORDER BY 1")
-            .await;
-        Ok((rows == ["after it", "before it"] && letters(&world).await == 1).then_some(()))
+        // Before the first batch there is no table.
+        let sql = "SELECT text FROM passerelle.posts ORDER BY 1";
+        let rows = server().await.texts(&projection.name, sql).await;
+        Ok(
+            (rows.unwrap_or_default() == ["after it", "before it"] && letters(&world).await == 1)
+                .then_some(()),
+        )
     })
     .await
     .unwrap();
