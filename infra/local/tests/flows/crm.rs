@@ -250,13 +250,17 @@ async fn a_worker_that_is_killed_or_cut_off_anywhere_loses_and_doubles_nothing()
             put(&world, round - 1, &format!("changed in round {round}")).await;
             delete(&world, round.saturating_sub(3)).await;
             if trouble == Trouble::Hold {
-                eventually("a held request", SOON, || async {
-                    if projection.front.pending() > 0 {
-                        // One batch took all: more must come.
-                        put(&world, 900 + round, "more").await;
-                    }
-                    Ok((projection.front.held() > held).then_some(()))
-                })
+                eventually(
+                    &format!("held request {request} of round {round}"),
+                    SOON,
+                    || async {
+                        if projection.front.pending() > 0 {
+                            // One batch took all: more must come.
+                            put(&world, 900 + round, "more").await;
+                        }
+                        Ok((projection.front.held() > held).then_some(()))
+                    },
+                )
                 .await
                 .unwrap();
                 world.stack.kill("crm-sync").await.unwrap();
