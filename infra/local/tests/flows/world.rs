@@ -96,7 +96,7 @@ impl World {
             .parameter("PublishVisibility", "2")
             .parameter("RefreshVisibility", "2")
             .parameter("RewrapVisibility", "2")
-            .parameter("DataRequestVisibility", "2")
+            .parameter("DataRequestVisibility", "9")
             .parameter("DataRequestTimeout", "8")
             .parameter("ErasureSettleSeconds", "3")
             .parameter("RescueVisibility", "1")
