@@ -351,6 +351,9 @@ impl Backfill {
                 job.counts.behind += 1;
             } else if let Some(change) = removal(source, stale) {
                 gone.push(change);
+            } else {
+                // A key that this version cannot read: not ours to remove, and not in order either.
+                job.counts.behind += 1;
             }
         }
         job.counts.removed += gone.len() as u64;

@@ -52,4 +52,10 @@ pub trait Revoke: Sync {
 
     /// Reads the answer; tokens that the platform no longer knows count as ended.
     fn read(&self, answer: Answer<'_>) -> Result<(), Fault>;
+
+    /// Whether one revoke ends every token that the app has of the account, so that nothing is left
+    /// to tell of older ones. `false`: each grant, or each token, is ended by itself.
+    fn ends_all(&self) -> bool {
+        false
+    }
 }

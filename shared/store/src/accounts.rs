@@ -41,6 +41,9 @@ pub struct AccountHolders {
     /// were issued before are dead.
     #[serde(default)]
     pub revoked_at: Timestamp,
+    /// The same where the platform itself said so: tokens that were issued before need no revoke.
+    #[serde(default)]
+    pub ended_at: Timestamp,
 }
 
 /// The table of accounts.
@@ -184,16 +187,21 @@ impl Accounts {
     }
 
     /// Lets new connections in again, if the bar until `until` still stands. `revoked_at` notes that
-    /// the platform was told to end the account's access by then.
+    /// the platform was told to end the account's access by then; `ended_at`, where it confirmed the
+    /// end of all of it, when it was asked.
     pub async fn unbar(
         &self,
         account_key: &str,
         until: Timestamp,
         revoked_at: Timestamp,
+        ended_at: Option<Timestamp>,
         attempt: &AttemptId,
     ) -> Result<(), StoreError> {
-        let change = Change::new()
-            .set("revoked_at", value(revoked_at))
+        let mut change = Change::new().set("revoked_at", value(revoked_at));
+        if let Some(ended_at) = ended_at {
+            change = change.set("ended_at", value(ended_at));
+        }
+        let change = change
             .remove(["revoking_until"])
             .when("#revoking_until = :mine")
             .bind("mine", value(until));
@@ -291,6 +299,7 @@ impl Accounts {
     ) -> Result<(), StoreError> {
         let change = Change::new()
             .set("revoked_at", value(at))
+            .set("ended_at", value(at))
             .when("attribute_not_exists(#revoked_at) OR #revoked_at < :at")
             .bind("at", value(at));
         let _: Written<AccountHolders, _> = self

@@ -39,6 +39,9 @@ pub struct PendingRevocation {
     pub connection: Option<(UserId, ConnectionId)>,
     /// The bundle to be revoked.
     pub sealed: Sealed,
+    /// When the platform issued it. Rows of before it was kept have none: they are always told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Timestamp>,
     /// When it is tried next.
     pub due_at: Timestamp,
     /// Its partition of the due index.

@@ -302,7 +302,7 @@ impl Tokens {
                 .zip(self.open_grant(flow, grant).await?)
             {
                 let of = (account, flow.client_id.as_deref());
-                owed.push(self.pending(of, None, &bundle).await?);
+                owed.push(self.pending(of, None, &bundle, grant.issued_at).await?);
             }
         }
         let parts = self.parts();

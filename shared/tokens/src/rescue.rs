@@ -124,7 +124,8 @@ impl Tokens {
                 // It may have been made again with another app, and ended, since.
                 let client_id = message.client_id.clone().or(at.client_id.clone());
                 let asked = Connection { client_id, ..at };
-                self.owe_revocation(&asked, &bundle).await?;
+                self.owe_revocation(&asked, &bundle, commit.issued_at)
+                    .await?;
                 return Ok(Rescued::Ended);
             }
             if at.token_version != commit.seen {
@@ -167,12 +168,12 @@ impl Tokens {
         standing: Option<Connection>,
     ) -> Result<Refreshed, TokensError> {
         let Some(mut standing) = standing else {
-            self.owe_revocation(at, bundle).await?;
+            self.owe_revocation(at, bundle, commit.issued_at).await?;
             return Ok(Refreshed::Absent);
         };
         for _ in 0..5 {
             if standing.status == ConnectionStatus::Disconnected {
-                self.owe_revocation(at, bundle).await?;
+                self.owe_revocation(at, bundle, commit.issued_at).await?;
                 return Ok(Refreshed::Moved(Box::new(standing)));
             }
             if standing.token_version != commit.seen {

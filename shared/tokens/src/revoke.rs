@@ -2,7 +2,7 @@
 //! another connection holds the account.
 
 use domain::metric::REVOCATIONS_FAILED;
-use domain::{Account, ConnectionStatus, FaultKind, Platform, Revocation, TokenBundle};
+use domain::{Account, ConnectionStatus, FaultKind, Platform, Revocation, Timestamp, TokenBundle};
 use platforms::{Answer, App, Apps, Linked, Revoke};
 use store::{Connection, PendingRevocation};
 
@@ -38,6 +38,10 @@ impl Tokens {
         if self.held_by_living(&holders).await? {
             return self.settle(&row, Revocation::KeptForOtherConnections).await;
         }
+        let ends_all = platforms::revoke(row.platform).is_some_and(Revoke::ends_all);
+        if ends_all && row.issued_at.is_some_and(|at| at <= holders.ended_at) {
+            return self.settle(&row, Revocation::Done).await;
+        }
         // From here until the answer nobody may connect the account: a revoke ends all of its grants,
         // those included that still wait for their creator.
         let key = &row.account_key;
@@ -48,10 +52,13 @@ impl Tokens {
         {
             return Ok(());
         }
+        let asked_at = self.now();
         let outcome = self.open_and_send(apps, &row).await;
+        let ended = ends_all && matches!(outcome, Ok(Some(Revocation::Done)));
+        let ended_at = ended.then_some(asked_at);
         if let Err(error) = parts
             .accounts
-            .unbar(key, busy_until, self.now(), &self.attempt())
+            .unbar(key, busy_until, self.now(), ended_at, &self.attempt())
             .await
         {
             // The bar runs out by itself.
@@ -94,7 +101,9 @@ impl Tokens {
         };
         let bundle = self.open_bundle(&at).await?;
         let of = (&at.account, at.client_id.as_deref());
-        Ok(Some(self.pending(of, Some(&at), &bundle).await?))
+        Ok(Some(
+            self.pending(of, Some(&at), &bundle, at.issued_at).await?,
+        ))
     }
 
     /// Queues the revocation of tokens that arrived after their connection had ended, unless another
@@ -103,12 +112,13 @@ impl Tokens {
         &self,
         at: &Connection,
         bundle: &TokenBundle,
+        issued_at: Timestamp,
     ) -> Result<(), TokensError> {
         if platforms::revoke(at.platform).is_none() {
             return Ok(());
         }
         let of = (&at.account, at.client_id.as_deref());
-        let pending = self.pending(of, None, bundle).await?;
+        let pending = self.pending(of, None, bundle, issued_at).await?;
         Ok(self.parts().revocations.put(&pending).await?)
     }
 
@@ -119,6 +129,7 @@ impl Tokens {
         (account, client_id): (&Account, Option<&str>),
         of: Option<&Connection>,
         bundle: &TokenBundle,
+        issued_at: Timestamp,
     ) -> Result<PendingRevocation, TokensError> {
         let id = self.attempt().to_string();
         let key = self.parts().vault.new_key(&id).await?;
@@ -132,6 +143,7 @@ impl Tokens {
             account_key: account.key(),
             connection: of.map(|at| (at.user_id.clone(), at.connection_id.clone())),
             sealed,
+            issued_at: Some(issued_at),
             due_at: now,
             due_shard: PendingRevocation::shard(&id),
             give_up_at: now.plus_secs(GIVE_UP_SECONDS),

@@ -249,14 +249,17 @@ async fn a_worker_that_is_killed_or_cut_off_anywhere_loses_and_doubles_nothing()
             put(&world, round, &format!("new in round {round}")).await;
             put(&world, round - 1, &format!("changed in round {round}")).await;
             delete(&world, round.saturating_sub(3)).await;
+            let more = AtomicU32::new(0);
             if trouble == Trouble::Hold {
                 eventually(
                     &format!("held request {request} of round {round}"),
                     SOON,
                     || async {
                         if projection.front.pending() > 0 {
-                            // One batch took all: more must come.
-                            put(&world, 900 + round, "more").await;
+                            // One batch took all: more must come, and something new each time, for
+                            // a stream tells of changes alone.
+                            let more = more.fetch_add(1, Ordering::SeqCst);
+                            put(&world, 900 + round, &format!("more, {more}")).await;
                         }
                         Ok((projection.front.held() > held).then_some(()))
                     },

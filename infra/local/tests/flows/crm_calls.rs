@@ -34,12 +34,16 @@ pub(crate) async fn touch_everything(world: &World, projection: &Projection) {
     })
     .await
     .unwrap();
+    let none = "00000000000000000000000000";
     for table in tables::ALL {
         // A row of nothing in each table, so that each table is asked of it.
         let columns = format!(
-            "SELECT string_agg(quote_ident(column_name), ', ') || '|' || string_agg(CASE data_type \
-             WHEN 'text' THEN '''phantom''' WHEN 'date' THEN '''2020-01-01''' \
-             WHEN 'numeric' THEN '1' ELSE '''2020-01-01''' END, ', ') \
+            "SELECT string_agg(quote_ident(column_name), ', ') || '|' || string_agg(\
+             CASE WHEN column_name = 'connection_id' THEN '''conn_{none}''' \
+             WHEN column_name = 'delivery_id' THEN '''dlv_{none}''' \
+             WHEN column_name = 'sync_id' THEN '''sync_{none}''' \
+             WHEN data_type = 'text' THEN '''phantom''' \
+             WHEN data_type = 'numeric' THEN '1' ELSE '''2020-01-01''' END, ', ') \
              FROM information_schema.columns WHERE table_schema = 'passerelle' \
              AND table_name = '{}' AND is_nullable = 'NO'",
             table.name
@@ -77,7 +81,6 @@ pub(crate) async fn touch_everything(world: &World, projection: &Projection) {
         );
     }
     post(world, "crm-backfill", json!({}), 202).await;
-    let none = "00000000000000000000000000";
     let slice = json!({ "kind": "go_on", "job_id": format!("job_{none}"), "slice": 0 });
     world
         .stack

@@ -72,6 +72,33 @@ async fn a_failed_revoke_is_tried_again_by_the_sweeper() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_one_revoke_ended_is_not_revoked_again() {
+    let world = World::new().await;
+    world
+        .fault(json!({ "endpoint": "revoke", "error": "server_error", "times": 2 }))
+        .await;
+    for _ in 0..2 {
+        let id = world.connect(USER).await;
+        let ended = disconnect(&world, USER, &id).await;
+        assert_eq!(ended["revocation"]["state"], "pending");
+    }
+    let rows = world.items("revocations").await;
+    assert_eq!((rows.len(), world.calls("revoke").await), (2, 2));
+    for row in &rows {
+        world.revocation_due(row).await;
+    }
+    world.stack.fire("sweeper").await.unwrap();
+    // TikTok ends the app's hold on the person, and would refuse the tokens that died by it.
+    assert_eq!(world.calls("revoke").await, 3);
+    assert!(world.items("revocations").await.is_empty());
+    assert_eq!(
+        world.connections(USER).await[0]["revocation"]["state"],
+        "done"
+    );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disconnect_during_a_refresh_is_not_undone_by_it() {
     let world = World::new().await;
     let id = world.connect(USER).await;

@@ -78,7 +78,11 @@ async fn until_done(world: &World, id: &str) -> Value {
         }
         Ok(None)
     });
-    let done = done.await.unwrap();
+    let Ok(done) = done.await else {
+        let log = world.stack.host().log_text("data-request-worker").unwrap();
+        let last: Vec<&str> = log.lines().rev().take(30).collect();
+        panic!("{}\n{}", receipt(world, id).await, last.join("\n"));
+    };
     assert_eq!(done["state"], "done", "{done}");
     done
 }
@@ -165,6 +169,7 @@ async fn an_erased_user_leaves_nothing_wherever_the_work_dies() {
         ("dynamodb:BatchWriteItem", 9),
         ("dynamodb:Scan", 4),
         ("dynamodb:DeleteItem", 1),
+        ("dynamodb:TransactWriteItems", 1),
         ("s3:DeleteObject", 1),
         ("sqs:DeleteMessage", 2),
         ("sqs:SendMessage", 1),

@@ -252,7 +252,7 @@ async fn nobody_connects_an_account_that_is_being_revoked() {
     let unbar = async |until| {
         let attempt = desk.attempt();
         desk.accounts
-            .unbar(&key, at(until), before, &attempt)
+            .unbar(&key, at(until), before, None, &attempt)
             .await
             .unwrap();
     };

@@ -90,6 +90,11 @@ impl Revoke for TikTok {
             _ => Err(errors::fault(Place::Revoke, &problem, answer.sent_at)),
         }
     }
+
+    /// Revoking disconnects the app for this person (tiktok.md, addenda).
+    fn ends_all(&self) -> bool {
+        true
+    }
 }
 
 /// The request that exchanges a code.

@@ -1,6 +1,8 @@
 //! Dead letters that name whom we erase. SQS has no search, so every letter is looked at; those of
 //! others are shown again at once.
 
+use std::time::Duration;
+
 use aws_sdk_sqs::types::Message;
 use data_encoding::BASE64;
 use domain::{Account, ReceivedWebhook, WebhookMessage};
@@ -16,8 +18,6 @@ use crate::{Pace, RequestsError};
 
 /// SQS gives ten messages at most.
 const BATCH: i32 = 10;
-/// For how long a look keeps to itself what it received.
-const HIDDEN_SECONDS: i32 = 120;
 
 /// What dead letters hold, as far as it decides how they name somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,8 @@ impl DeadLetters {
         aside: &mut Aside,
     ) -> Result<(), RequestsError> {
         loop {
-            let batch = self.receive(url).await?;
+            let left = pace.lease_until.since(eraser.desk.chain.now());
+            let batch = self.receive(url, left).await?;
             if batch.is_empty() {
                 return Ok(());
             }
@@ -149,13 +150,15 @@ impl DeadLetters {
         }
     }
 
-    async fn receive(&self, url: &str) -> Result<Vec<Message>, RequestsError> {
+    /// Letters that nobody else is looking at, hidden until our lease is over and no longer: were this
+    /// process to die, whoever takes up its work must see them again.
+    async fn receive(&self, url: &str, left: Duration) -> Result<Vec<Message>, RequestsError> {
         let answer = self
             .sqs
             .receive_message()
             .queue_url(url)
             .max_number_of_messages(BATCH)
-            .visibility_timeout(HIDDEN_SECONDS)
+            .visibility_timeout(i32::try_from(left.as_secs()).unwrap_or(i32::MAX).max(1))
             // A wait asks all of SQS's servers; without one, some of them, which may have none.
             .wait_time_seconds(1)
             .send()
@@ -284,7 +287,7 @@ impl DeadLetters {
             .map_err(|error| RequestsError::Queue(code(&error)))
     }
 
-    /// Shows letters again at once. One that cannot be is shown again in two minutes.
+    /// Shows letters again at once. One that cannot be is shown again when our lease is over.
     pub(super) async fn put_back(&self, url: &str, handles: impl Iterator<Item = &str>) {
         for handle in handles {
             let shown = self

@@ -1,5 +1,6 @@
 //! Looks into everything that the template declares to keep something: every table, bucket, queue.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use data_encoding::BASE64;
 
 use crate::world::{Item, World};
@@ -61,10 +62,28 @@ fn shown(item: &Item) -> String {
     let mut parts: Vec<String> = Vec::new();
     for (name, value) in item {
         let hidden = value.as_s().ok().and_then(|text| hidden_in(text));
-        parts.push(format!("{name}={value:?} {}", hidden.unwrap_or_default()));
+        let value = ordered(value);
+        parts.push(format!("{name}={value} {}", hidden.unwrap_or_default()));
     }
     parts.sort();
     parts.join(" ")
+}
+
+/// A value as text: maps by their names, which have no order of their own.
+fn ordered(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::M(map) => {
+            let pair = |(name, value)| format!("{name}={}", ordered(value));
+            let mut pairs: Vec<String> = map.iter().map(pair).collect();
+            pairs.sort();
+            format!("{{{}}}", pairs.join(", "))
+        }
+        AttributeValue::L(list) => {
+            let parts: Vec<String> = list.iter().map(ordered).collect();
+            format!("[{}]", parts.join(", "))
+        }
+        plain => format!("{plain:?}"),
+    }
 }
 
 fn hidden_in(text: &str) -> Option<String> {
