@@ -4,13 +4,13 @@ use domain::Act;
 use http::StatusCode;
 use lambda::{Answer, Problem, responses};
 
-use crate::queues::Queue;
+use crate::queues::CRM_BACKFILL;
 use crate::{Acted, Admin, Ask};
 
 impl Admin {
     /// Begins it, or wakes the one that is open; 404 where this deployment has no projection.
     pub(crate) async fn start_crm_backfill(&self, ask: &Ask<'_>) -> Answer {
-        self.queues.named(Queue::CrmBackfill)?;
+        self.queues.named(CRM_BACKFILL)?;
         let deed = async {
             let view = self.crm.start().await.map_err(Problem::unavailable)?;
             Ok(Acted {

@@ -57,7 +57,7 @@ struct Letter {
 
 #[derive(Serialize)]
 struct Page {
-    queue: Queue,
+    queue: &'static str,
     /// Approximately how many there are.
     count: u64,
     dead_letters: Vec<Letter>,
@@ -82,7 +82,7 @@ enum Fate {
 
 #[derive(Serialize)]
 struct Done {
-    queue: Queue,
+    queue: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     replayed: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,11 +97,12 @@ struct Aside(Vec<Message>);
 
 impl Admin {
     pub(crate) async fn list_dead_letters(&self, ask: &Ask<'_>) -> Answer {
-        let queue = self.queues.named(ask.request.path_parameter("queue")?)?;
+        let name: String = ask.request.path_parameter("queue")?;
+        let queue = self.queues.named(&name)?;
         let query = ask.request.query()?;
         query.only(&["limit"])?;
         let limit = limit(&query)?;
-        let url = self.queues.dead(queue);
+        let url = queue.dead.as_str();
         let count = self.depth(url).await?.whole();
         let mut aside = Aside::default();
         let received = self.look(ask, url, limit, &mut aside).await;
@@ -109,7 +110,7 @@ impl Admin {
         received?;
         let dead_letters = aside.0.iter().take(limit).map(letter).collect();
         let page = Page {
-            queue,
+            queue: queue.name,
             count,
             dead_letters,
         };
@@ -117,8 +118,9 @@ impl Admin {
     }
 
     pub(crate) async fn replay_dead_letters(&self, ask: &Ask<'_>) -> Answer {
-        let queue = self.queues.named(ask.request.path_parameter("queue")?)?;
-        if self.queues.source(queue).is_none() {
+        let name: String = ask.request.path_parameter("queue")?;
+        let queue = self.queues.named(&name)?;
+        if queue.source.is_none() {
             return Err(Problem::conflict(
                 "These came from no queue. Run the schedule, and drop them.",
             ));
@@ -127,11 +129,12 @@ impl Admin {
     }
 
     pub(crate) async fn drop_dead_letters(&self, ask: &Ask<'_>) -> Answer {
-        let queue = self.queues.named(ask.request.path_parameter("queue")?)?;
+        let name: String = ask.request.path_parameter("queue")?;
+        let queue = self.queues.named(&name)?;
         self.decide(ask, queue, Fate::Drop).await
     }
 
-    async fn decide(&self, ask: &Ask<'_>, queue: Queue, fate: Fate) -> Answer {
+    async fn decide(&self, ask: &Ask<'_>, queue: &Queue, fate: Fate) -> Answer {
         let which: Which = ask.request.json(MOST_BODY_BYTES)?;
         if which.all == which.message_id.is_some() {
             return Err(Problem::invalid(
@@ -147,7 +150,7 @@ impl Admin {
         let deed = async {
             let (count, more) = self.settle(ask, queue, &which, fate).await?;
             let done = Done {
-                queue,
+                queue: queue.name,
                 replayed: (fate == Fate::Replay).then_some(count),
                 dropped: (fate == Fate::Drop).then_some(count),
                 more,
@@ -157,18 +160,18 @@ impl Admin {
                 note: Some(count.to_string()),
             })
         };
-        self.act(ask, act, None, Some(queue.as_str()), deed).await
+        self.act(ask, act, None, Some(queue.name), deed).await
     }
 
     /// Sends back or drops what is wanted; how many that were, and whether more is left.
     async fn settle(
         &self,
         ask: &Ask<'_>,
-        queue: Queue,
+        queue: &Queue,
         which: &Which,
         fate: Fate,
     ) -> Result<(usize, bool), Problem> {
-        let dead = self.queues.dead(queue);
+        let dead = queue.dead.as_str();
         let mut aside = Aside::default();
         let mut count = 0;
         let ended = loop {
@@ -192,11 +195,7 @@ impl Admin {
         };
         self.put_back(dead, &aside).await;
         let more = ended.inspect_err(|_| {
-            tracing::warn!(
-                queue = queue.as_str(),
-                count,
-                "dead letters dealt with in part"
-            );
+            tracing::warn!(queue = queue.name, count, "dead letters dealt with in part");
         })?;
         if which.message_id.is_some() && count == 0 {
             return Err(if more {
@@ -211,7 +210,7 @@ impl Admin {
     async fn settle_batch(
         &self,
         ask: &Ask<'_>,
-        (queue, which, fate): (Queue, &Which, Fate),
+        (queue, which, fate): (&Queue, &Which, Fate),
         batch: Vec<Message>,
         aside: &mut Aside,
         count: &mut usize,
@@ -238,8 +237,13 @@ impl Admin {
     }
 
     /// First the queue has it again, then the dead letters lose it.
-    async fn settle_one(&self, queue: Queue, fate: Fate, message: &Message) -> Result<(), Problem> {
-        if let (Fate::Replay, Some(source)) = (fate, self.queues.source(queue)) {
+    async fn settle_one(
+        &self,
+        queue: &Queue,
+        fate: Fate,
+        message: &Message,
+    ) -> Result<(), Problem> {
+        if let (Fate::Replay, Some(source)) = (fate, &queue.source) {
             self.sqs
                 .send_message()
                 .queue_url(source)
@@ -251,7 +255,7 @@ impl Admin {
         }
         self.sqs
             .delete_message()
-            .queue_url(self.queues.dead(queue))
+            .queue_url(&queue.dead)
             .set_receipt_handle(message.receipt_handle().map(str::to_owned))
             .send()
             .await

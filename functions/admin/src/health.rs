@@ -9,13 +9,13 @@ use platforms::{App, Apps};
 use serde::Serialize;
 
 use crate::breakers::BreakerView;
-use crate::queues::{Depth, Queue};
+use crate::queues::Depth;
 use crate::{Admin, Ask};
 
 /// SQS's own approximate counts.
 #[derive(Serialize)]
 struct QueueView {
-    name: Queue,
+    name: &'static str,
     waiting: u64,
     in_flight: u64,
     delayed: u64,
@@ -35,16 +35,16 @@ impl Admin {
             breakers: Vec::new(),
         };
         for queue in self.queues.all() {
-            let depth = match self.queues.source(queue) {
+            let depth = match &queue.source {
                 Some(url) => self.depth(url).await?,
                 None => Depth::default(),
             };
             health.queues.push(QueueView {
-                name: queue,
+                name: queue.name,
                 waiting: depth.waiting,
                 in_flight: depth.in_flight,
                 delayed: depth.delayed,
-                dead_letters: self.depth(self.queues.dead(queue)).await?.whole(),
+                dead_letters: self.depth(&queue.dead).await?.whole(),
             });
         }
         for platform in Platform::ALL.iter().copied() {

@@ -1,159 +1,105 @@
 //! The stack's queues by name, and what is done with all of them.
 
-use std::str::FromStr;
-
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
-use lambda::Problem;
+use lambda::variables::{self as var, Variable};
+use lambda::{Env, Problem};
 use serde::Serialize;
 
 use crate::Admin;
 
-/// The URLs of the queues and of their dead letters.
+/// The stack's queues: the name that routes have for each, where its messages are (`None`: they come
+/// from no queue, or from streams), where its dead letters are, and whether every deployment has it.
+const ALL: [(&str, Option<&Variable>, &Variable, bool); 13] = {
+    use lambda::variables::*;
+    [
+        ("refresh", Some(&QUEUE_REFRESH), &QUEUE_REFRESH_DEAD, true),
+        ("rescue", Some(&QUEUE_RESCUE), &QUEUE_RESCUE_DEAD, true),
+        ("publish", Some(&QUEUE_PUBLISH), &QUEUE_PUBLISH_DEAD, true),
+        ("webhook", Some(&QUEUE_WEBHOOK), &QUEUE_WEBHOOK_DEAD, true),
+        (
+            "insights",
+            Some(&QUEUE_INSIGHTS),
+            &QUEUE_INSIGHTS_DEAD,
+            true,
+        ),
+        ("events", Some(&QUEUE_EVENTS), &QUEUE_EVENTS_DEAD, true),
+        ("rewrap", Some(&QUEUE_REWRAP), &QUEUE_REWRAP_DEAD, true),
+        (
+            "data_requests",
+            Some(&QUEUE_DATA_REQUESTS),
+            &QUEUE_DATA_REQUESTS_DEAD,
+            true,
+        ),
+        ("mails", Some(&QUEUE_MAILS), &QUEUE_MAILS_DEAD, false),
+        (
+            "mail_feedback",
+            Some(&QUEUE_MAIL_FEEDBACK),
+            &QUEUE_MAIL_FEEDBACK_DEAD,
+            false,
+        ),
+        (
+            CRM_BACKFILL,
+            Some(&QUEUE_CRM_BACKFILL),
+            &QUEUE_CRM_BACKFILL_DEAD,
+            false,
+        ),
+        ("crm_sync", None, &QUEUE_CRM_SYNC_DEAD, false),
+        ("schedule", None, &QUEUE_SCHEDULE_DEAD, true),
+    ]
+};
+
+/// The rebuilding of the PostgreSQL projection.
+pub(crate) const CRM_BACKFILL: &str = "crm_backfill";
+
+/// A queue of this deployment.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue {
+    /// As routes name it.
+    pub(crate) name: &'static str,
+    /// The URL of its messages, where its dead letters came from a queue.
+    pub(crate) source: Option<String>,
+    /// The URL of its dead letters.
+    pub(crate) dead: String,
+}
+
+/// The queues of this deployment.
+#[derive(Clone, Debug)]
 pub struct Queues {
-    /// Refreshes.
-    pub refresh: String,
-    /// Their dead letters.
-    pub refresh_dead: String,
-    /// Rescued tokens.
-    pub rescue: String,
-    /// Their dead letters.
-    pub rescue_dead: String,
-    /// Publishing steps.
-    pub publish: String,
-    /// Their dead letters.
-    pub publish_dead: String,
-    /// Webhook deliveries.
-    pub webhook: String,
-    /// Their dead letters.
-    pub webhook_dead: String,
-    /// Syncs of statistics.
-    pub insights: String,
-    /// Their dead letters.
-    pub insights_dead: String,
-    /// Lanes of events.
-    pub events: String,
-    /// Their dead letters.
-    pub events_dead: String,
-    /// Slices of a move to another KMS key.
-    pub rewrap: String,
-    /// Their dead letters.
-    pub rewrap_dead: String,
-    /// Slices of a rebuilding of the PostgreSQL projection; empty where there is none.
-    pub crm_backfill: String,
-    /// Their dead letters.
-    pub crm_backfill_dead: String,
-    /// Changes that could not become rows of PostgreSQL: they come from streams.
-    pub crm_sync_dead: String,
-    /// Slices of erasures and exports of users.
-    pub data_requests: String,
-    /// Their dead letters.
-    pub data_requests_dead: String,
-    /// Ticks that reached no function: no queue of ours held them before.
-    pub schedule_dead: String,
-}
-
-/// A queue, as routes name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Queue {
-    Refresh,
-    Rescue,
-    Publish,
-    Webhook,
-    Insights,
-    Events,
-    Rewrap,
-    CrmBackfill,
-    CrmSync,
-    DataRequests,
-    Schedule,
-}
-
-impl Queue {
-    pub(crate) const ALL: [Queue; 11] = [
-        Self::Refresh,
-        Self::Rescue,
-        Self::Publish,
-        Self::Webhook,
-        Self::Insights,
-        Self::Events,
-        Self::Rewrap,
-        Self::CrmBackfill,
-        Self::CrmSync,
-        Self::DataRequests,
-        Self::Schedule,
-    ];
-
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Refresh => "refresh",
-            Self::Rescue => "rescue",
-            Self::Publish => "publish",
-            Self::Webhook => "webhook",
-            Self::Insights => "insights",
-            Self::Events => "events",
-            Self::Rewrap => "rewrap",
-            Self::CrmBackfill => "crm_backfill",
-            Self::CrmSync => "crm_sync",
-            Self::DataRequests => "data_requests",
-            Self::Schedule => "schedule",
-        }
-    }
-}
-
-impl FromStr for Queue {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        let found = Self::ALL.into_iter().find(|queue| queue.as_str() == name);
-        found.ok_or(())
-    }
+    /// Where refreshes are asked for.
+    pub(crate) refresh: String,
+    /// Where deliveries are applied again.
+    pub(crate) webhook: String,
+    all: Vec<Queue>,
 }
 
 impl Queues {
-    /// Those that this deployment has.
-    pub(crate) fn all(&self) -> impl Iterator<Item = Queue> + '_ {
-        let there = |queue: &Queue| !self.dead(*queue).is_empty();
-        Queue::ALL.into_iter().filter(there)
-    }
-
-    /// The queue of this name, where this deployment has it.
-    pub(crate) fn named(&self, queue: Queue) -> Result<Queue, Problem> {
-        let there = !self.dead(queue).is_empty();
-        there.then_some(queue).ok_or_else(Problem::not_found)
-    }
-
-    /// The queue itself; `None` where its dead letters came from no queue.
-    pub(crate) fn source(&self, queue: Queue) -> Option<&str> {
-        match queue {
-            Queue::Refresh => Some(&self.refresh),
-            Queue::Rescue => Some(&self.rescue),
-            Queue::Publish => Some(&self.publish),
-            Queue::Webhook => Some(&self.webhook),
-            Queue::Insights => Some(&self.insights),
-            Queue::Events => Some(&self.events),
-            Queue::Rewrap => Some(&self.rewrap),
-            Queue::CrmBackfill => Some(&self.crm_backfill),
-            Queue::DataRequests => Some(&self.data_requests),
-            Queue::CrmSync | Queue::Schedule => None,
+    /// Reads the URLs of all.
+    pub fn read(env: &Env) -> Self {
+        let url = |variable: &'static Variable, always: bool| match always {
+            true => env.text(variable),
+            false => env.optional(variable).unwrap_or_default(),
+        };
+        let all = ALL.iter().map(|(name, source, dead, always)| Queue {
+            name,
+            source: source.map(|source| url(source, *always)),
+            dead: url(dead, *always),
+        });
+        Self {
+            refresh: env.text(&var::QUEUE_REFRESH),
+            webhook: env.text(&var::QUEUE_WEBHOOK),
+            all: all.filter(|queue| !queue.dead.is_empty()).collect(),
         }
     }
 
-    /// Its dead letters.
-    pub(crate) fn dead(&self, queue: Queue) -> &str {
-        match queue {
-            Queue::Refresh => &self.refresh_dead,
-            Queue::Rescue => &self.rescue_dead,
-            Queue::Publish => &self.publish_dead,
-            Queue::Webhook => &self.webhook_dead,
-            Queue::Insights => &self.insights_dead,
-            Queue::Events => &self.events_dead,
-            Queue::Rewrap => &self.rewrap_dead,
-            Queue::CrmBackfill => &self.crm_backfill_dead,
-            Queue::CrmSync => &self.crm_sync_dead,
-            Queue::DataRequests => &self.data_requests_dead,
-            Queue::Schedule => &self.schedule_dead,
-        }
+    /// All of them.
+    pub(crate) fn all(&self) -> &[Queue] {
+        &self.all
+    }
+
+    /// The one of this name; 404 where this deployment has none.
+    pub(crate) fn named(&self, name: &str) -> Result<&Queue, Problem> {
+        let found = self.all.iter().find(|queue| queue.name == name);
+        found.ok_or_else(Problem::not_found)
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn status(connection: &Connection) -> Value {
             "issued_at": connection.issued_at.rfc3339(),
             "expires_at": time(connection.expires_at),
             "refresh_expires_at": time(connection.refresh_expires_at),
+            "ends_at": time(connection.lifetime().ends_at()),
             "next_refresh_at": time(connection.due_at),
             "refreshing": connection.lease_holder.is_some(),
         },

@@ -44,6 +44,9 @@ pub enum EventKind {
     /// Statistics of a connection were read.
     #[serde(rename = "stats.updated")]
     StatsUpdated,
+    /// A connection ends soon, and only its creator can put that off.
+    #[serde(rename = "connection.expiring")]
+    ConnectionExpiring,
     /// A comment, reply or mention by somebody else.
     #[serde(rename = "comment.received")]
     CommentReceived,
@@ -65,6 +68,29 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Every kind.
+    pub const ALL: &[Self] = &[
+        Self::ConnectionConnected,
+        Self::ConnectionDisconnected,
+        Self::ConnectionNeedsReauth,
+        Self::ConnectionRecovered,
+        Self::ConnectionExpiring,
+        Self::PostQueued,
+        Self::PostPublishing,
+        Self::PostPublished,
+        Self::PostInbox,
+        Self::PostFailed,
+        Self::PostOutcomeUnknown,
+        Self::PostCancelled,
+        Self::StatsUpdated,
+        Self::CommentReceived,
+        Self::MessageReceived,
+        Self::FanNew,
+        Self::FanRenewed,
+        Self::FanLost,
+        Self::EarningRecorded,
+    ];
+
     /// The name in tables and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -80,6 +106,7 @@ impl EventKind {
             Self::PostOutcomeUnknown => "post.outcome_unknown",
             Self::PostCancelled => "post.cancelled",
             Self::StatsUpdated => "stats.updated",
+            Self::ConnectionExpiring => "connection.expiring",
             Self::CommentReceived => "comment.received",
             Self::MessageReceived => "message.received",
             Self::FanNew => "fan.new",

@@ -86,6 +86,8 @@ variables! {
     QUEUE_CRM_SYNC_DEAD: "URL of the records of streams that could not become rows of PostgreSQL";
     QUEUE_DATA_REQUESTS_DEAD: "URL of the dead letters of the queue of erasures and exports";
     QUEUE_EVENTS_DEAD: "URL of the dead letters of the queue of lanes of events";
+    QUEUE_MAILS_DEAD: "URL of the dead letters of the queue of mails; empty where no mails are sent";
+    QUEUE_MAIL_FEEDBACK_DEAD: "URL of the dead letters of the queue of bounces and complaints; empty where no mails are sent";
     QUEUE_SCHEDULE_DEAD: "URL of the ticks that reached no function";
     FUNCTION_WEBHOOK: "name of the function that takes webhooks";
     SCHEDULES: "what schedules wake, as JSON: for each name, the function and, if it needs one, its input";

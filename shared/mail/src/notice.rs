@@ -2,9 +2,7 @@
 
 use domain::{ConnectionStatus, ReauthReason, Timestamp};
 use store::Connection;
-
-/// How long before an end its creator is told.
-const BEFORE_SECONDS: i64 = 3 * 86_400;
+use store::connections::END_TOLD_BEFORE_SECONDS;
 
 /// Why a creator is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,10 +15,10 @@ pub enum Cause {
     GrantEnds(Timestamp),
 }
 
-/// What its creator is to be told of a connection, if anything. Never what we refresh ourselves: a
-/// refresh that is due before the tokens end is ours to make, also where it fails.
+/// What its creator is to be told of a connection, if anything. Never what we refresh ourselves: where
+/// a refresh comes before the tokens end it is ours to make, also where it fails.
 pub fn cause(connection: &Connection, now: Timestamp) -> Option<Cause> {
-    let soon = |end: &Timestamp| *end < now.plus_secs(BEFORE_SECONDS);
+    let soon = |end: &Timestamp| *end < now.plus_secs(END_TOLD_BEFORE_SECONDS);
     match connection.status {
         ConnectionStatus::Disconnected => None,
         ConnectionStatus::NeedsReauth => Some(Cause::Reauth(
@@ -28,17 +26,10 @@ pub fn cause(connection: &Connection, now: Timestamp) -> Option<Cause> {
         )),
         ConnectionStatus::Active => {
             let grant = connection.grant_ends_at.filter(soon);
-            let token = tokens_end(connection).filter(soon);
+            let token = connection.tokens_end_at.filter(soon);
             grant.map(Cause::GrantEnds).or(token.map(Cause::TokenEnds))
         }
     }
-}
-
-/// When the tokens end for good, where we do not refresh them before.
-fn tokens_end(connection: &Connection) -> Option<Timestamp> {
-    let end = connection.refresh_expires_at.or(connection.expires_at)?;
-    let ours = connection.due_at.is_some_and(|due| due < end);
-    (!ours).then_some(end)
 }
 
 impl Cause {
@@ -86,39 +77,19 @@ mod tests {
         for (what, over, expected) in [
             ("all is well", json!({}), None),
             (
-                "a short token that we refresh in time",
-                json!({ "expires_at": days(0) + 1, "refresh_expires_at": days(300), "due_at": days(0) }),
-                None,
-            ),
-            (
                 "a refresh token that ends tomorrow, and is refreshed before",
                 json!({ "refresh_expires_at": days(1), "due_at": days(0) }),
                 None,
             ),
             (
-                "the same, our refresh being late: still ours",
-                json!({ "refresh_expires_at": days(1), "due_at": days(-2), "failures": 9 }),
-                None,
-            ),
-            (
-                "a refresh token that nobody refreshes, in 2 days",
-                json!({ "refresh_expires_at": days(2) }),
+                "tokens that nobody refreshes, in 2 days",
+                json!({ "refresh_expires_at": days(2), "tokens_end_at": days(2) }),
                 Some(Cause::TokenEnds(end(2))),
             ),
             (
                 "the same in 3 days: not yet",
-                json!({ "refresh_expires_at": days(3) }),
+                json!({ "refresh_expires_at": days(3), "tokens_end_at": days(3) }),
                 None,
-            ),
-            (
-                "a refresh that is due only after the end",
-                json!({ "refresh_expires_at": days(1), "due_at": days(2) }),
-                Some(Cause::TokenEnds(end(1))),
-            ),
-            (
-                "a long access token without a refresh",
-                json!({ "expires_at": days(1) }),
-                Some(Cause::TokenEnds(end(1))),
             ),
             (
                 "a consent that ends, whatever we refresh",
@@ -151,13 +122,13 @@ mod tests {
             let connection = connection(over);
             cause(&connection, NOW).unwrap().key(&connection)
         };
-        let ends = json!({ "refresh_expires_at": days(2) });
+        let ends = json!({ "tokens_end_at": days(2) });
         // A minute later is the same end; a day later is another.
         assert_eq!(
             key(ends.clone()),
-            key(json!({ "refresh_expires_at": days(2) + 60_000 }))
+            key(json!({ "tokens_end_at": days(2) + 60_000 }))
         );
-        assert_ne!(key(ends), key(json!({ "refresh_expires_at": days(1) })));
+        assert_ne!(key(ends), key(json!({ "tokens_end_at": days(1) })));
         let dead = |version: u64, reason: &str| {
             key(json!({ "status": "needs_reauth", "reason": reason, "token_version": version }))
         };

@@ -45,6 +45,22 @@ pub struct RefreshPolicy {
     pub lease: Duration,
 }
 
+impl RefreshPolicy {
+    /// Of tokens that are never renewed: only the lease of whoever looks at them.
+    pub const NONE: Self = Self {
+        margin_at_least: Duration::ZERO,
+        margin_percent: 0,
+        min_age: Duration::ZERO,
+        rotates: false,
+        grace: None,
+        idle_after: Duration::MAX,
+        idle_margin: Duration::ZERO,
+        idle_at_most: Duration::MAX,
+        timeout: Duration::ZERO,
+        lease: Duration::from_secs(30),
+    };
+}
+
 /// How a platform is told that a connection ended.
 pub trait Revoke: Sync {
     /// The request that ends `bundle` on the platform.

@@ -110,6 +110,7 @@ pub const SECTIONS: &[Section] = &[
             "missing_scopes",
             "expires_at",
             "refresh_expires_at",
+            "grant_ends_at",
             "issued_at",
             "revocation",
             "created_at",

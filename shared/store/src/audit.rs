@@ -187,7 +187,8 @@ pub(crate) fn of_event(event: &Event, who: &Who) -> Option<AuditEntry> {
         | EventKind::FanNew
         | EventKind::FanRenewed
         | EventKind::FanLost
-        | EventKind::EarningRecorded => None,
+        | EventKind::EarningRecorded
+        | EventKind::ConnectionExpiring => None,
     }?;
     let object = said("target_id").or(said("connection_id"));
     let who = match event.kind {

@@ -39,7 +39,8 @@ pub struct PendingRevocation {
     pub connection: Option<(UserId, ConnectionId)>,
     /// The bundle to be revoked.
     pub sealed: Sealed,
-    /// When the platform issued it. Rows of before it was kept have none: they are always told.
+    /// By when the platform had issued it. Rows of before it was kept have none: the platform is
+    /// always told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<Timestamp>,
     /// When it is tried next.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{ConnectionId, ConnectionStatus, Fault, FaultKind, Timestamp, TokenBundle, UserId};
+use domain::{ConnectionId, ConnectionStatus, Fault, FaultKind, TokenBundle, UserId};
 use platforms::Apps;
 use store::Connection;
 
@@ -108,7 +108,10 @@ impl Tokens {
             Refreshed::Fresh(at) => Ok(*at),
             Refreshed::Held => self.wait_for(&user, &connection, version).await,
             Refreshed::Moved(at) => usable(*at),
-            Refreshed::GaveUp(_) | Refreshed::Absent => Err(AccessError::NotConnected(ended())),
+            // Nobody who wants a token is answered `Looked`.
+            Refreshed::GaveUp(_) | Refreshed::Looked | Refreshed::Absent => {
+                Err(AccessError::NotConnected(ended()))
+            }
             Refreshed::Later { fault, at } => Err(AccessError::Later(fault.until(at))),
         }
     }
@@ -168,17 +171,6 @@ impl Tokens {
             .used(at, now, due, &self.attempt())
             .await?;
         Ok(())
-    }
-
-    fn due(&self, at: &Connection, used_at: Timestamp) -> Option<Timestamp> {
-        let policy = platforms::refresh(at.platform)?.policy();
-        let life = crate::due::Life {
-            issued_at: at.issued_at,
-            expires_at: at.expires_at,
-            refresh_expires_at: at.refresh_expires_at,
-            used_at,
-        };
-        crate::due_at(&policy, &life, self.now(), &*self.parts().entropy)
     }
 }
 

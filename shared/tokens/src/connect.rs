@@ -11,7 +11,7 @@ use store::flows::Grant;
 use store::{Connection, Flow};
 use vault::{Sealed, SealingKey};
 
-use crate::due::Life;
+use crate::ending::Bundle;
 use crate::{Tokens, TokensError};
 
 /// The field of a flow in which the bundles wait.
@@ -213,16 +213,14 @@ impl Tokens {
     ) -> Result<Stored, TokensError> {
         let now = self.now();
         let missing = missing_scopes(&flow.scopes, &bundle.scopes);
-        let life = Life {
-            issued_at: grant.issued_at,
-            expires_at: bundle.expires_at,
-            refresh_expires_at: bundle.refresh_expires_at,
-            used_at: now,
-        };
         let policy = platforms::refresh(flow.platform).map(|refresh| refresh.policy());
-        let due_at = policy
-            .filter(|_| bundle.refresh_token.is_some())
-            .and_then(|policy| crate::due_at(&policy, &life, now, &*self.parts().entropy));
+        let granted = Bundle {
+            policy: policy.as_ref().filter(|_| bundle.refresh_token.is_some()),
+            bundle,
+            issued_at: grant.issued_at,
+            used_at: now,
+            before: None,
+        };
         let new = NewTokens {
             user: &flow.user_id,
             connection: id,
@@ -232,10 +230,7 @@ impl Tokens {
             sealed,
             scopes: &bundle.scopes,
             missing_scopes: &missing,
-            expires_at: bundle.expires_at,
-            refresh_expires_at: bundle.refresh_expires_at,
-            due_at,
-            issued_at: grant.issued_at,
+            lifetime: granted.lifetime(now, &*self.parts().entropy),
             stats_due_at: platforms::statistics(flow.platform)
                 .map(|_| now.plus_secs(FIRST_SYNC_WITHIN_SECONDS)),
             now,

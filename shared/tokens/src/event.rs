@@ -14,7 +14,17 @@ impl Tokens {
         kind: EventKind,
         extra: serde_json::Value,
     ) -> Event {
-        let version = at.token_version.to_string();
+        self.event_of(at, kind, &at.token_version.to_string(), extra)
+    }
+
+    /// The same at another cause than the version.
+    pub(crate) fn event_of(
+        &self,
+        at: &Connection,
+        kind: EventKind,
+        cause: &str,
+        extra: serde_json::Value,
+    ) -> Event {
         let mut detail = json!({
             "connection_id": at.connection_id,
             "platform": at.platform,
@@ -24,7 +34,7 @@ impl Tokens {
             detail.extend(extra);
         }
         Event {
-            id: EventId::of(&[at.connection_id.as_str(), kind.as_str(), &version]),
+            id: EventId::of(&[at.connection_id.as_str(), kind.as_str(), cause]),
             kind,
             user_id: at.user_id.clone(),
             at: self.now(),

@@ -26,7 +26,7 @@ fn metric(ended: &Result<Refreshed, TokensError>) -> Option<&'static Metric> {
             Some(&REFRESH_OUR_FAULT)
         }
         Ok(Refreshed::Later { .. }) => Some(&REFRESH_LATER),
-        Ok(Refreshed::Held | Refreshed::Moved(_) | Refreshed::Absent) => None,
+        Ok(Refreshed::Held | Refreshed::Moved(_) | Refreshed::Looked | Refreshed::Absent) => None,
         Err(_) => Some(&REFRESH_OUR_FAULT),
     }
 }

@@ -13,6 +13,7 @@ mod connect;
 pub mod decide;
 mod disconnect;
 mod due;
+mod ending;
 mod error;
 mod event;
 mod figures;

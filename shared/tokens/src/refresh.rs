@@ -8,18 +8,17 @@
 use std::time::Duration;
 
 use domain::{
-    AppRef, ConnectionId, EventKind, Fault, FaultKind, Holder, Platform, ReauthReason, Timestamp,
-    TokenBundle, UserId,
+    AppRef, ConnectionId, Fault, FaultKind, Holder, Platform, ReauthReason, Timestamp, TokenBundle,
+    UserId,
 };
 use platforms::{Answer, App, Apps, Refresh, RefreshPolicy};
-use serde_json::json;
 use store::connections::{Commit, Lease, LeaseAsk, Release};
-use store::{Connection, Transacted, Written};
+use store::{Connection, Written};
 use transport::NoAnswer;
 use vault::SealingKey;
 
 use crate::decide::{self, Refusal};
-use crate::due::Life;
+use crate::ending;
 use crate::figures;
 use crate::message::{RefreshMessage, SeenDue};
 use crate::{Tokens, TokensError};
@@ -49,6 +48,8 @@ pub enum Refreshed {
         /// When it is tried again.
         at: Timestamp,
     },
+    /// Nothing was to be renewed: it ends soon, which the product is told, or nothing is due.
+    Looked,
     /// There is no such connection.
     Absent,
 }
@@ -73,10 +74,10 @@ struct Seen<'a> {
 }
 
 /// The refresher's side of one lease.
-struct Held<'a> {
-    at: &'a Connection,
-    holder: &'a Holder,
-    policy: RefreshPolicy,
+pub(crate) struct Held<'a> {
+    pub(crate) at: &'a Connection,
+    pub(crate) holder: &'a Holder,
+    pub(crate) policy: RefreshPolicy,
 }
 
 impl Tokens {
@@ -144,8 +145,14 @@ impl Tokens {
     ) -> Result<Refreshed, TokensError> {
         let platform = seen.platform;
         let refresh = platforms::refresh(platform).filter(|_| apps.get(platform).is_some());
-        let refresh = refresh.ok_or(TokensError::NotConfigured)?;
-        let policy = refresh.policy();
+        // A connection that nothing renews is due as well: its end is to be told.
+        let policy = match refresh {
+            Some(refresh) => refresh.policy(),
+            None if why == Why::Due && platforms::refresh(platform).is_none() => {
+                RefreshPolicy::NONE
+            }
+            None => return Err(TokensError::NotConfigured),
+        };
         let needed = policy.timeout.min(self.parts().timing.http_timeout) + KEEPING;
         if self
             .deadline
@@ -169,6 +176,12 @@ impl Tokens {
             holder: &holder,
             policy,
         };
+        if why == Why::Due
+            && let Some(ended) = self.end_is_near(&held).await?
+        {
+            return Ok(ended);
+        }
+        let refresh = refresh.ok_or(TokensError::NotConfigured)?;
         let Some(app) = apps.of(platform, at.client_id.as_deref()) else {
             let ended = self.without_app(&held).await;
             figures::tell(self.meter(), platform, &ended);
@@ -288,20 +301,18 @@ impl Tokens {
         sent_at: Timestamp,
     ) -> Result<Refreshed, TokensError> {
         let at = held.at;
-        let life = Life {
+        let renewed = ending::Bundle {
+            policy: Some(&held.policy),
+            bundle,
             issued_at: sent_at,
-            expires_at: bundle.expires_at,
-            refresh_expires_at: bundle.refresh_expires_at,
             used_at: at.used_at,
+            before: Some(at),
         };
         let commit = Commit {
             sealed: self.seal_next(at, key, bundle)?,
             seen: at.token_version,
             scopes: bundle.scopes.clone(),
-            expires_at: bundle.expires_at,
-            refresh_expires_at: bundle.refresh_expires_at,
-            due_at: crate::due_at(&held.policy, &life, self.now(), &*self.parts().entropy),
-            issued_at: sent_at,
+            lifetime: renewed.lifetime(self.now(), &*self.parts().entropy),
         };
         // … and closes with this write, or with the rescue queue's receipt.
         match self.write_or_rescue(held.at, held.holder, &commit).await? {
@@ -425,59 +436,6 @@ impl Tokens {
             .release(held.at, held.holder, &release, &self.attempt())
             .await?;
         Ok(due_at)
-    }
-
-    /// The grant is dead. The write is conditional on the version that was asked with, which is the
-    /// re-read: if a newer token stands, it wins.
-    async fn give_up(
-        &self,
-        held: &Held<'_>,
-        reason: ReauthReason,
-        fault: &Fault,
-    ) -> Result<Refreshed, TokensError> {
-        let at = held.at;
-        let event = self.event(
-            at,
-            EventKind::ConnectionNeedsReauth,
-            json!({ "reason": reason }),
-        );
-        for _ in 0..5 {
-            let done = self
-                .parts()
-                .connections
-                .give_up(
-                    at,
-                    held.holder,
-                    reason,
-                    fault,
-                    &self.parts().events,
-                    &event,
-                    self.attempt(),
-                )
-                .await?;
-            match done {
-                Transacted::Done => {
-                    tracing::warn!(
-                        connection.id = %at.connection_id,
-                        platform = %at.platform,
-                        reason = reason.as_str(),
-                        fault = %fault,
-                        "connection needs its creator"
-                    );
-                    return Ok(Refreshed::GaveUp(reason));
-                }
-                Transacted::Refused(_) => {
-                    let found = self
-                        .parts()
-                        .connections
-                        .get(&at.user_id, &at.connection_id)
-                        .await?;
-                    return Ok(found.map_or(Refreshed::Absent, |at| Refreshed::Moved(Box::new(at))));
-                }
-                Transacted::Conflict => {}
-            }
-        }
-        Err(TokensError::Contended)
     }
 }
 

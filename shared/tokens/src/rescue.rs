@@ -7,7 +7,7 @@ use domain::metric::{RESCUE_SENT, RESCUED};
 use domain::{ConnectionId, ConnectionStatus, EventKind, Holder, Timestamp, TokenBundle, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::connections::Commit;
+use store::connections::{Commit, Lifetime};
 use store::{Connection, Transacted, Written};
 use vault::Sealed;
 
@@ -31,13 +31,11 @@ pub struct RescueMessage {
     sealed: String,
     seen: u64,
     scopes: Vec<String>,
+    #[serde(flatten)]
+    lifetime: Lifetime,
+    /// By when the platform had issued it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    expires_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refresh_expires_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    due_at: Option<Timestamp>,
-    issued_at: Timestamp,
+    known_at: Option<Timestamp>,
 }
 
 /// How a rescue ended.
@@ -124,8 +122,8 @@ impl Tokens {
                 // It may have been made again with another app, and ended, since.
                 let client_id = message.client_id.clone().or(at.client_id.clone());
                 let asked = Connection { client_id, ..at };
-                self.owe_revocation(&asked, &bundle, commit.issued_at)
-                    .await?;
+                let known_at = message.known_at.unwrap_or(self.now());
+                self.owe_revocation(&asked, &bundle, known_at).await?;
                 return Ok(Rescued::Ended);
             }
             if at.token_version != commit.seen {
@@ -168,12 +166,12 @@ impl Tokens {
         standing: Option<Connection>,
     ) -> Result<Refreshed, TokensError> {
         let Some(mut standing) = standing else {
-            self.owe_revocation(at, bundle, commit.issued_at).await?;
+            self.owe_revocation(at, bundle, self.now()).await?;
             return Ok(Refreshed::Absent);
         };
         for _ in 0..5 {
             if standing.status == ConnectionStatus::Disconnected {
-                self.owe_revocation(at, bundle, commit.issued_at).await?;
+                self.owe_revocation(at, bundle, self.now()).await?;
                 return Ok(Refreshed::Moved(Box::new(standing)));
             }
             if standing.token_version != commit.seen {
@@ -228,10 +226,8 @@ impl Tokens {
             sealed: BASE64.encode(commit.sealed.as_bytes()),
             seen: commit.seen,
             scopes: commit.scopes.clone(),
-            expires_at: commit.expires_at,
-            refresh_expires_at: commit.refresh_expires_at,
-            due_at: commit.due_at,
-            issued_at: commit.issued_at,
+            lifetime: commit.lifetime,
+            known_at: Some(self.now()),
         };
         let body = serde_json::to_string(&message).map_err(|_| TokensError::NotKept)?;
         let delay = i32::try_from(self.parts().timing.rescue_delay.as_secs()).unwrap_or(900);
@@ -258,10 +254,7 @@ impl RescueMessage {
             sealed: Sealed::from_bytes(sealed),
             seen: self.seen,
             scopes: self.scopes.clone(),
-            expires_at: self.expires_at,
-            refresh_expires_at: self.refresh_expires_at,
-            due_at: self.due_at,
-            issued_at: self.issued_at,
+            lifetime: self.lifetime,
         })
     }
 }

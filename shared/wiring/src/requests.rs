@@ -83,6 +83,8 @@ impl Wiring {
         let db = || self.dynamodb();
         let queues = LETTERS.iter();
         let queues = queues.map(|(kind, variable)| (*kind, env.text(variable)));
+        let mails = env.optional(&var::QUEUE_MAILS_DEAD);
+        let queues = queues.chain(mails.map(|url| (Kind::Plain, url)));
         Ok(Eraser {
             desk: self.erasures(env),
             tables: Tables::new(&db(), |noun| table(env, noun)),

@@ -69,7 +69,11 @@ pub(crate) async fn tell(world: &World, user: &str, connection: &str, number: us
         kind: EventKind::StatsUpdated,
         user_id: UserId::try_from(user.to_owned()).unwrap(),
         at,
-        detail: json!({ "connection_id": connection, "number": number }),
+        detail: json!({
+            "connection_id": connection, "platform": "tiktok", "sync_id": "sync_told",
+            "sync_kind": "manual", "day": "2026-01-01", "read_at": "2026-01-01T00:00:00Z",
+            "account": false, "media": number, "whole": true,
+        }),
     };
     let attempt = AttemptId::new(at, &OsEntropy);
     let told = events.tell(Transaction::new(attempt), &event).unwrap();
@@ -81,7 +85,7 @@ fn numbers(hits: &[Hit], connection: &str) -> Vec<u64> {
     let here = hits
         .iter()
         .filter(|hit| hit.body["data"]["connection_id"] == connection);
-    here.map(|hit| hit.body["data"]["number"].as_u64().unwrap())
+    here.map(|hit| hit.body["data"]["media"].as_u64().unwrap())
         .collect()
 }
 

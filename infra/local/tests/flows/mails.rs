@@ -8,6 +8,7 @@ use local::mailbox::{Captured, Knob};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::admin;
 use crate::statistics::{film, now_millis};
 use crate::world::{Item, SOON, USER, World, number, text};
 
@@ -239,6 +240,32 @@ pub(crate) async fn touch_everything(world: &World) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let stopped = http.post(link).send().await.unwrap();
     assert_eq!(stopped.status(), StatusCode::OK);
+    // What operators do with what could not be dealt with.
+    for (queue, letters, letter) in [
+        (
+            "mails",
+            "MailsDeadLetters",
+            json!({ "user_id": "nobody", "at": 1 }),
+        ),
+        (
+            "mail_feedback",
+            "MailFeedbackDeadLetters",
+            json!({ "detail": {} }),
+        ),
+    ] {
+        world
+            .stack
+            .send(letters, &letter.to_string())
+            .await
+            .unwrap();
+        let path = format!("queues/{queue}/dead-letters");
+        let listed = admin::get(world, &path).await;
+        assert_eq!(listed["dead_letters"].as_array().unwrap().len(), 1);
+        let all = json!({ "all": true });
+        let replayed = admin::post(world, &format!("{path}/replay"), all, 200).await;
+        assert_eq!(replayed["replayed"], 1);
+    }
+    admin::post(world, "schedules/mails/run", json!({}), 202).await;
 }
 
 /// Ends the world: no address is in any log line.

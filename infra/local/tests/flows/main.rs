@@ -50,6 +50,9 @@ mod requests;
 #[cfg(test)]
 mod rewrap;
 #[cfg(test)]
+#[path = "../../../model/tests/faults/schema.rs"]
+mod schema;
+#[cfg(test)]
 mod sealed;
 #[cfg(test)]
 mod side_by_side;
@@ -59,7 +62,6 @@ mod statistics;
 mod sweep;
 #[cfg(test)]
 mod sync_faults;
-#[cfg(test)]
 #[cfg(test)]
 mod users;
 #[cfg(test)]

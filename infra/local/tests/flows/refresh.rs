@@ -1,6 +1,8 @@
 //! Refreshing under load and under faults.
 
+use domain::Clock;
 use futures_util::future::join_all;
+use lambda::SystemClock;
 use local::{Fault, Rule, eventually};
 use serde_json::{Value, json};
 
@@ -97,6 +99,62 @@ async fn the_schedule_finds_what_is_due_and_the_holder_is_cheap() {
     assert_eq!(world.calls("token_refresh").await, 1);
     let status = world.status_of(USER, &id).await;
     assert_eq!(status["failures"], 0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_only_the_creator_can_put_off_is_told_once_and_then_noted() {
+    let world = World::new().await;
+    let id = world.connect(USER).await;
+    let told = async || {
+        let mut events = world.events(USER).await;
+        events.retain(|kind| kind != "connection.connected");
+        events
+    };
+    let looked_at = async |what: &str| {
+        world.stack.fire("token-refresh").await.unwrap();
+        eventually(what, SOON, || async {
+            Ok((number(&world.connection_item(USER).await, "due_at") != 1).then_some(()))
+        })
+        .await
+        .unwrap();
+    };
+    // The consent ends tomorrow, whatever is renewed.
+    let tomorrow = SystemClock.now().plus_secs(86_400).millis();
+    let ends = [("grant_ends_at", tomorrow), ("due_at", 1)];
+    world.set_connection(USER, &ends).await;
+    looked_at("the telling").await;
+    assert_eq!(told().await, ["connection.expiring"]);
+    let row = world.connection_item(USER).await;
+    assert_eq!(number(&row, "end_told"), tomorrow);
+    assert!(!row.contains_key("lease_holder"));
+    // It is renewed when that is due, which is before its end.
+    assert!(number(&row, "due_at") < tomorrow && world.calls("token_refresh").await == 0);
+    // The same end, stated anew, is no news.
+    let ends = [("grant_ends_at", tomorrow + 5_000), ("due_at", 1)];
+    world.set_connection(USER, &ends).await;
+    looked_at("the refresh").await;
+    assert_eq!(world.calls("token_refresh").await, 1);
+    assert_eq!(told().await, ["connection.expiring"]);
+
+    // Tokens that nothing renews have ended.
+    let ended = [("tokens_end_at", 1), ("due_at", 1)];
+    world.set_connection(USER, &ended).await;
+    world.stack.fire("token-refresh").await.unwrap();
+    eventually("the end", SOON, || async {
+        Ok((world.status_of(USER, &id).await["status"] == "needs_reauth").then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        world.status_of(USER, &id).await["reason"],
+        "refresh_expired"
+    );
+    assert_eq!(
+        told().await,
+        ["connection.expiring", "connection.needs_reauth"]
+    );
+    assert_eq!(world.calls("token_refresh").await, 1);
     world.end().await;
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::Timestamp;
 use local::demo::api::Api;
 use local::demo::browser::{Browser, Page};
 use local::demo::{connect, media};
@@ -159,8 +160,33 @@ impl World {
             "calls that the policies do not allow: {denied:#?}"
         );
         self.no_secret_in_logs().await;
+        self.events_are_as_told().await;
         self.sandbox.stop().await;
         drop(self.stack.stop().await);
+    }
+
+    /// What is sent of every event is what the schema of its type tells products.
+    async fn events_are_as_told(&self) {
+        static SCHEMAS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(crate::schema::all);
+        for row in self.items("events").await {
+            let sent = outbox::body(&store::EventRow {
+                event_id: text(&row, "event_id"),
+                kind: text(&row, "kind"),
+                user_id: text(&row, "user_id"),
+                connection_id: None,
+                created_at: Timestamp::from_millis(number(&row, "created_at")),
+                detail: text(&row, "detail"),
+                unsent_shard: None,
+                queued_at: None,
+                published_at: None,
+                ttl: 0,
+            });
+            assert_eq!(
+                crate::schema::wrong(&SCHEMAS, &sent),
+                Vec::<String>::new(),
+                "{sent}"
+            );
+        }
     }
 
     async fn no_secret_in_logs(&self) {

@@ -8,7 +8,7 @@ use domain::{
     Platform, SeededEntropy, Timestamp, UserId,
 };
 use serde_json::json;
-use store::connections::{Confirmed, NewTokens};
+use store::connections::{Confirmed, Lifetime, NewTokens};
 use store::flows::Grant;
 use store::{
     Accounts, AuditTable, Connection, Connections, Deliveries, Events, FiguresTable, Flow, Flows,
@@ -210,10 +210,13 @@ impl Desk {
             sealed: &bundle,
             scopes: &flow.scopes,
             missing_scopes: &[],
-            expires_at: Some(at(7_200)),
-            refresh_expires_at: Some(at(86_400)),
-            due_at: Some(at(3_600)),
-            issued_at: NOW,
+            lifetime: Lifetime {
+                issued_at: NOW,
+                expires_at: Some(at(7_200)),
+                refresh_expires_at: Some(at(86_400)),
+                due_at: Some(at(3_600)),
+                ..Lifetime::default()
+            },
             stats_due_at: Some(at(300)),
             now,
         };

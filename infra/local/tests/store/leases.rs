@@ -1,7 +1,7 @@
 //! The refresh lease, its fence and the rescue; uses, pages and the due index of connections.
 
 use domain::{ConnectionStatus, EventKind, Holder, ReauthReason, Timestamp};
-use store::connections::{Commit, Lease, LeaseAsk, Release};
+use store::connections::{Commit, Lease, LeaseAsk, Lifetime, Release};
 use store::due::shard_of;
 use store::{Connection, Transacted, Written};
 
@@ -41,10 +41,12 @@ fn commit_of(seen: u64, due: Option<Timestamp>) -> Commit {
         sealed: sealed(&format!("version {}", seen + 1)),
         seen,
         scopes: vec!["video.publish".to_owned()],
-        expires_at: Some(at(9_000)),
-        refresh_expires_at: None,
-        due_at: due,
-        issued_at: at(5),
+        lifetime: Lifetime {
+            issued_at: at(5),
+            expires_at: Some(at(9_000)),
+            due_at: due,
+            ..Lifetime::default()
+        },
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::future::Future;
 
 use domain::{ConnectionStatus, EventKind, MediaStatus, ReauthReason, TargetStatus};
-use store::connections::{Commit, Confirmed, Ended, Lease, LeaseAsk};
+use store::connections::{Commit, Confirmed, Ended, Lease, LeaseAsk, Lifetime};
 use store::deliveries::{DeliveryState, Taken};
 use store::media::Created;
 use store::{BrowserSession, Mark, SessionLink, StoreError, Transacted, Written};
@@ -131,10 +131,10 @@ async fn refreshing(desk: &Desk, loser: &Desk) {
         sealed: sealed("version 2"),
         seen: 1,
         scopes: Vec::new(),
-        expires_at: None,
-        refresh_expires_at: None,
-        due_at: None,
-        issued_at: NOW,
+        lifetime: Lifetime {
+            issued_at: NOW,
+            ..Lifetime::default()
+        },
     };
     let commit = async {
         let attempt = loser.attempt();

@@ -5,7 +5,7 @@ use domain::{
 };
 use vault::Sealed;
 
-use super::{Connection, Connections, item_key, shard};
+use super::{Connection, Connections, Lifetime, item_key, shard};
 use crate::expression::Change;
 use crate::item::value;
 use crate::{Events, StoreError, Transacted, Transaction, Written};
@@ -54,14 +54,8 @@ pub struct Commit {
     pub seen: u64,
     /// Scopes as granted now.
     pub scopes: Vec<String>,
-    /// When the access token dies.
-    pub expires_at: Option<Timestamp>,
-    /// When the refresh token dies.
-    pub refresh_expires_at: Option<Timestamp>,
-    /// From when on it is to be renewed again.
-    pub due_at: Option<Timestamp>,
-    /// When it was issued.
-    pub issued_at: Timestamp,
+    /// When it was issued, and when what ends.
+    pub lifetime: Lifetime,
 }
 
 /// Why a lease is given back without new tokens.
@@ -217,6 +211,35 @@ impl Connections {
         Ok(())
     }
 
+    /// Gives the lease back with nothing done but having looked: when to look again; and, of an end
+    /// that comes soon, that the product is told, together with the telling.
+    pub async fn looked(
+        &self,
+        at: &Connection,
+        holder: &Holder,
+        due_at: Option<Timestamp>,
+        told: Option<(Timestamp, &Events, &domain::Event)>,
+        attempt: AttemptId,
+    ) -> Result<Transacted, StoreError> {
+        let mut change = Change::new()
+            .remove(["lease_holder", "lease_until", "lease_abandoned_at"])
+            .set_or_remove("due_at", due_at.map(value))
+            .set_or_remove("due_shard", due_at.map(|_| shard(&at.connection_id)))
+            .when("#lease_holder = :holder AND #token_version = :seen AND #status = :active")
+            .bind("holder", value(holder))
+            .bind("seen", value(at.token_version))
+            .bind("active", value(ConnectionStatus::Active));
+        if let Some((end, ..)) = told {
+            change = change.set("end_told", value(end));
+        }
+        let key = item_key(&at.user_id, &at.connection_id);
+        let mut done = Transaction::new(attempt).update(change.in_transaction(&self.0.name, key)?);
+        if let Some((_, events, event)) = told {
+            done = events.tell(done, event)?;
+        }
+        done.run(&self.0.client).await
+    }
+
     /// Gives the connection up, under the lease, and tells the product: the two together.
     #[expect(clippy::too_many_arguments, reason = "one transaction over two tables")]
     pub async fn give_up(
@@ -254,16 +277,11 @@ impl Connections {
 }
 
 fn tokens(commit: &Commit, at: &Connection) -> Change {
-    Change::new()
+    let change = Change::new()
         .set("sealed", value(&commit.sealed))
         .set("token_version", value(commit.seen + 1))
         .set("scopes", value(&commit.scopes))
-        .set("issued_at", value(commit.issued_at))
-        .set("updated_at", value(commit.issued_at))
-        .set_or_remove("expires_at", commit.expires_at.map(value))
-        .set_or_remove("refresh_expires_at", commit.refresh_expires_at.map(value))
-        .set_or_remove("due_at", commit.due_at.map(value))
-        .set_or_remove("due_shard", commit.due_at.map(|_| shard(&at.connection_id)))
+        .set("updated_at", value(commit.lifetime.issued_at))
         .set("failures", value(0))
         .remove([
             "lease_holder",
@@ -271,7 +289,8 @@ fn tokens(commit: &Commit, at: &Connection) -> Change {
             "lease_abandoned_at",
             "last_fault",
             "spent_since",
-        ])
+        ]);
+    commit.lifetime.set(change, &at.connection_id)
 }
 
 fn without_never(mut item: Connection) -> Connection {

@@ -6,7 +6,7 @@ use domain::{
 };
 use vault::Sealed;
 
-use super::{Connection, Connections, item_key, shard};
+use super::{Connection, Connections, Lifetime, item_key, lifetime::ENDS, shard};
 use crate::expression::Change;
 use crate::item::value;
 use crate::{
@@ -36,14 +36,8 @@ pub struct NewTokens<'a> {
     pub scopes: &'a [String],
     /// Scopes asked and not granted.
     pub missing_scopes: &'a [String],
-    /// When the access token dies.
-    pub expires_at: Option<Timestamp>,
-    /// When the refresh token dies.
-    pub refresh_expires_at: Option<Timestamp>,
-    /// When it is to be renewed.
-    pub due_at: Option<Timestamp>,
-    /// When it was issued.
-    pub issued_at: Timestamp,
+    /// When it was issued, and when what ends.
+    pub lifetime: Lifetime,
     /// When its statistics are read if nobody reads them before; `None` where there are none.
     pub stats_due_at: Option<Timestamp>,
     /// The present instant.
@@ -95,15 +89,10 @@ impl Connections {
             .set("token_version", value(new.seen + 1))
             .set("scopes", value(new.scopes))
             .set("missing_scopes", value(new.missing_scopes))
-            .set("issued_at", value(new.issued_at))
             .set("used_at", value(new.now))
             .set("updated_at", value(new.now))
             .set("failures", value(0))
             .set_to("created_at", "if_not_exists(#created_at, :updated_at)")
-            .set_or_remove("expires_at", new.expires_at.map(value))
-            .set_or_remove("refresh_expires_at", new.refresh_expires_at.map(value))
-            .set_or_remove("due_at", new.due_at.map(value))
-            .set_or_remove("due_shard", new.due_at.map(|_| shard(new.connection)))
             .set_or_remove("stats_due_at", new.stats_due_at.map(value))
             .set_or_remove(
                 "stats_shard",
@@ -121,7 +110,9 @@ impl Connections {
                 "lease_until",
                 "lease_abandoned_at",
                 "spent_since",
+                "end_told",
             ]);
+        let row = new.lifetime.set(row, new.connection);
         let row = match new.seen {
             0 => row.when("attribute_not_exists(#connection_id)"),
             seen => row.when("#token_version = :seen").bind("seen", value(seen)),
@@ -133,7 +124,7 @@ impl Connections {
                 &new.account.key(),
                 new.user,
                 new.connection,
-                new.issued_at,
+                new.lifetime.issued_at,
                 new.now,
             )?)
             .update(flows.confirmed(flow, new.account, new.now)?);
@@ -182,9 +173,8 @@ impl Connections {
                 "lease_abandoned_at",
                 "spent_since",
                 "reason",
-                "expires_at",
-                "refresh_expires_at",
             ])
+            .remove(ENDS)
             .when("#token_version = :seen AND #status = :was")
             .bind("seen", value(at.token_version))
             .bind("was", value(at.status))

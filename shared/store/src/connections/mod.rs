@@ -15,6 +15,7 @@
 mod census;
 mod lease;
 mod lifecycle;
+mod lifetime;
 mod statistics;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use crate::{StoreError, Table};
 pub use census::Standing;
 pub use lease::{Commit, Lease, LeaseAsk, Release};
 pub use lifecycle::{Confirmed, Ended, NewTokens};
+pub use lifetime::{END_TOLD_BEFORE_SECONDS, Lifetime};
 pub use statistics::{DueStatistics, StatisticsEnd};
 
 /// The table's logical name: part of what tokens are sealed for.
@@ -80,13 +82,19 @@ pub struct Connection {
     /// the platform states no such end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_ends_at: Option<Timestamp>,
+    /// When its tokens end for good, where nothing renews them before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_end_at: Option<Timestamp>,
+    /// The end that the product was told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_told: Option<Timestamp>,
     /// When the present bundle was issued.
     #[serde(default)]
     pub issued_at: Timestamp,
     /// When a worker last used it, to the hour.
     #[serde(default)]
     pub used_at: Timestamp,
-    /// When it is to be refreshed; absent where nothing is due.
+    /// When a worker must look at it: to refresh it, or to tell of its end. Absent where nothing is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
     /// Who refreshes it just now.

@@ -39,6 +39,11 @@ pub(super) async fn leaving(world: &World) {
     plant
         .letters(world, post["id"].as_str().unwrap(), &post)
         .await;
+    // Mails are sent in this world alone.
+    for whose in [user, "somebody-else"] {
+        let letter = json!({ "user_id": whose, "at": 1 }).to_string();
+        world.stack.send("MailsDeadLetters", &letter).await.unwrap();
+    }
     plant.operators_act(world).await;
     plant.limits(world).await;
     plant.told(world).await;
@@ -51,6 +56,8 @@ pub(super) async fn leaving(world: &World) {
     assert_eq!(shown["accounts"][0]["platform"], "tiktok");
     crate::erase::export(world, user).await;
     crate::erase::erased(world, user).await;
+    let (left, ..) = world.stack.queue_depth("MailsDeadLetters").await.unwrap();
+    assert_eq!(left, 1, "somebody else's");
     crate::erase::given_up(world, "user_gives_up").await;
     world.settings(json!({ "webhooks_paused": false })).await;
 }
