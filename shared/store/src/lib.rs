@@ -64,7 +64,7 @@ pub use newest::Listing;
 pub use platforms::{Breaker, Platforms};
 pub use posts::{Post, Posts};
 pub use records::{RecordAsk, RecordRow, RecordTable};
-pub use revocations::{PendingRevocation, Revocations};
+pub use revocations::{Issued, PendingRevocation, Revocations};
 pub use sealed::{SealedText, SealedTexts};
 pub use sessions::{BrowserSession, SessionLink, Sessions};
 pub use snapshots::Snapshots;

@@ -21,6 +21,22 @@ use crate::{Connections, DueKey, StoreError, Table, Written};
 /// The table's logical name: part of what tokens are sealed for.
 pub const TABLE: &str = "revocations";
 
+/// Between which instants a bundle was issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// When it was asked for.
+    pub after: Timestamp,
+    /// When it was here.
+    pub by: Timestamp,
+}
+
+impl Issued {
+    /// At this very instant.
+    pub const fn at(at: Timestamp) -> Self {
+        Self { after: at, by: at }
+    }
+}
+
 /// A revocation that is owed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingRevocation {
@@ -39,10 +55,9 @@ pub struct PendingRevocation {
     pub connection: Option<(UserId, ConnectionId)>,
     /// The bundle to be revoked.
     pub sealed: Sealed,
-    /// By when the platform had issued it. Rows of before it was kept have none: the platform is
-    /// always told.
+    /// When the platform issued it. Rows of before it was kept have none: the platform is always told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub issued_at: Option<Timestamp>,
+    pub issued: Option<Issued>,
     /// When it is tried next.
     pub due_at: Timestamp,
     /// Its partition of the due index.

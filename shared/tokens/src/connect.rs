@@ -8,7 +8,7 @@ use platforms::{Answer, App, Authorize, CodeGrant, Linked, Step};
 use serde_json::json;
 use store::connections::{Confirmed as Stored, NewTokens};
 use store::flows::Grant;
-use store::{Connection, Flow};
+use store::{Connection, Flow, Issued};
 use vault::{Sealed, SealingKey};
 
 use crate::ending::Bundle;
@@ -297,7 +297,10 @@ impl Tokens {
                 .zip(self.open_grant(flow, grant).await?)
             {
                 let of = (account, flow.client_id.as_deref());
-                owed.push(self.pending(of, None, &bundle, grant.issued_at).await?);
+                owed.push(
+                    self.pending(of, None, &bundle, Issued::at(grant.issued_at))
+                        .await?,
+                );
             }
         }
         let parts = self.parts();

@@ -8,7 +8,7 @@ use domain::{ConnectionId, ConnectionStatus, EventKind, Holder, Timestamp, Token
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::connections::{Commit, Lifetime};
-use store::{Connection, Transacted, Written};
+use store::{Connection, Issued, Transacted, Written};
 use vault::Sealed;
 
 use crate::{Refreshed, Tokens, TokensError};
@@ -122,8 +122,11 @@ impl Tokens {
                 // It may have been made again with another app, and ended, since.
                 let client_id = message.client_id.clone().or(at.client_id.clone());
                 let asked = Connection { client_id, ..at };
-                let known_at = message.known_at.unwrap_or(self.now());
-                self.owe_revocation(&asked, &bundle, known_at).await?;
+                let issued = Issued {
+                    after: commit.lifetime.issued_at,
+                    by: message.known_at.unwrap_or(self.now()),
+                };
+                self.owe_revocation(&asked, &bundle, issued).await?;
                 return Ok(Rescued::Ended);
             }
             if at.token_version != commit.seen {
@@ -165,13 +168,17 @@ impl Tokens {
         bundle: &TokenBundle,
         standing: Option<Connection>,
     ) -> Result<Refreshed, TokensError> {
+        let issued = Issued {
+            after: commit.lifetime.issued_at,
+            by: self.now(),
+        };
         let Some(mut standing) = standing else {
-            self.owe_revocation(at, bundle, self.now()).await?;
+            self.owe_revocation(at, bundle, issued).await?;
             return Ok(Refreshed::Absent);
         };
         for _ in 0..5 {
             if standing.status == ConnectionStatus::Disconnected {
-                self.owe_revocation(at, bundle, self.now()).await?;
+                self.owe_revocation(at, bundle, issued).await?;
                 return Ok(Refreshed::Moved(Box::new(standing)));
             }
             if standing.token_version != commit.seen {

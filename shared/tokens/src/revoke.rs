@@ -2,9 +2,9 @@
 //! another connection holds the account.
 
 use domain::metric::REVOCATIONS_FAILED;
-use domain::{Account, ConnectionStatus, FaultKind, Platform, Revocation, Timestamp, TokenBundle};
+use domain::{Account, ConnectionStatus, FaultKind, Platform, Revocation, TokenBundle};
 use platforms::{Answer, App, Apps, Linked, Revoke};
-use store::{Connection, PendingRevocation};
+use store::{Connection, Issued, PendingRevocation};
 
 use crate::refresh::Why;
 use crate::{Refreshed, Tokens, TokensError, backoff};
@@ -13,6 +13,16 @@ use crate::{Refreshed, Tokens, TokensError, backoff};
 const GIVE_UP_SECONDS: i64 = 24 * 3_600;
 /// How long one try may take: nobody else tries, and nobody connects the account, in the meantime.
 const TRY_SECONDS: i64 = 45;
+
+/// How sending a revoke ended.
+enum Sent {
+    /// With nothing left to tell.
+    Over(Revocation),
+    /// The platform does not take these tokens.
+    Refused,
+    /// It is to be tried again.
+    NotNow,
+}
 
 /// How renewing a token for its own revocation ended.
 enum Renewed {
@@ -39,9 +49,11 @@ impl Tokens {
             return self.settle(&row, Revocation::KeptForOtherConnections).await;
         }
         let ends_all = platforms::revoke(row.platform).is_some_and(Revoke::ends_all);
-        if ends_all && row.issued_at.is_some_and(|at| at <= holders.ended_at) {
+        let issued = row.issued.filter(|_| ends_all);
+        if issued.is_some_and(|issued| issued.by <= holders.ended_at) {
             return self.settle(&row, Revocation::Done).await;
         }
+        let may_have_ended = issued.is_some_and(|issued| issued.after <= holders.ended_at);
         // From here until the answer nobody may connect the account: a revoke ends all of its grants,
         // those included that still wait for their creator.
         let key = &row.account_key;
@@ -53,7 +65,13 @@ impl Tokens {
             return Ok(());
         }
         let asked_at = self.now();
-        let outcome = self.open_and_send(apps, &row).await;
+        let outcome = match self.open_and_send(apps, &row).await {
+            Ok(Sent::Over(outcome)) => Ok(Some(outcome)),
+            // Asked for before the platform ended all, and refused since: they ended with the rest.
+            Ok(Sent::Refused) if may_have_ended => Ok(Some(Revocation::Done)),
+            Ok(Sent::Refused | Sent::NotNow) => Ok(None),
+            Err(error) => Err(error),
+        };
         let ended = ends_all && matches!(outcome, Ok(Some(Revocation::Done)));
         let ended_at = ended.then_some(asked_at);
         if let Err(error) = parts
@@ -102,7 +120,8 @@ impl Tokens {
         let bundle = self.open_bundle(&at).await?;
         let of = (&at.account, at.client_id.as_deref());
         Ok(Some(
-            self.pending(of, Some(&at), &bundle, at.issued_at).await?,
+            self.pending(of, Some(&at), &bundle, Issued::at(at.issued_at))
+                .await?,
         ))
     }
 
@@ -112,13 +131,13 @@ impl Tokens {
         &self,
         at: &Connection,
         bundle: &TokenBundle,
-        issued_at: Timestamp,
+        issued: Issued,
     ) -> Result<(), TokensError> {
         if platforms::revoke(at.platform).is_none() {
             return Ok(());
         }
         let of = (&at.account, at.client_id.as_deref());
-        let pending = self.pending(of, None, bundle, issued_at).await?;
+        let pending = self.pending(of, None, bundle, issued).await?;
         Ok(self.parts().revocations.put(&pending).await?)
     }
 
@@ -129,7 +148,7 @@ impl Tokens {
         (account, client_id): (&Account, Option<&str>),
         of: Option<&Connection>,
         bundle: &TokenBundle,
-        issued_at: Timestamp,
+        issued: Issued,
     ) -> Result<PendingRevocation, TokensError> {
         let id = self.attempt().to_string();
         let key = self.parts().vault.new_key(&id).await?;
@@ -143,7 +162,7 @@ impl Tokens {
             account_key: account.key(),
             connection: of.map(|at| (at.user_id.clone(), at.connection_id.clone())),
             sealed,
-            issued_at: Some(issued_at),
+            issued: Some(issued),
             due_at: now,
             due_shard: PendingRevocation::shard(&id),
             give_up_at: now.plus_secs(GIVE_UP_SECONDS),
@@ -166,7 +185,7 @@ impl Tokens {
                 Ok(false) => match platforms::revoke(platform) {
                     Some(revoke) => {
                         let sent = self.send(revoke, app, &one.bundle, platform).await;
-                        sent.is_some()
+                        matches!(sent, Sent::Over(_))
                     }
                     None => true,
                 },
@@ -181,7 +200,7 @@ impl Tokens {
         &self,
         apps: &Apps,
         row: &PendingRevocation,
-    ) -> Result<Option<Revocation>, TokensError> {
+    ) -> Result<Sent, TokensError> {
         let keys = [row.revocation_id.as_str()];
         let place = PendingRevocation::place(row.platform, &keys);
         let bundle: TokenBundle = self
@@ -192,8 +211,8 @@ impl Tokens {
         }
         match self.renew_to_revoke(apps, row, &bundle).await? {
             Renewed::Yes(bundle) => Ok(self.send_revoke(apps, row, &bundle).await),
-            Renewed::GrantDead => Ok(Some(Revocation::Done)),
-            Renewed::NotNow => Ok(None),
+            Renewed::GrantDead => Ok(Sent::Over(Revocation::Done)),
+            Renewed::NotNow => Ok(Sent::NotNow),
         }
     }
 
@@ -243,34 +262,34 @@ impl Tokens {
         }
     }
 
-    /// Has the app end its own tokens: the outcome, or `None` to try again later, also where that app
-    /// is not set up just now. No other app can end them.
+    /// Has the app end its own tokens; later, where that app is not set up just now. No other app can
+    /// end them.
     async fn send_revoke(
         &self,
         apps: &Apps,
         row: &PendingRevocation,
         bundle: &TokenBundle,
-    ) -> Option<Revocation> {
+    ) -> Sent {
         let Some(revoke) = platforms::revoke(row.platform) else {
-            return Some(Revocation::NotNeeded);
+            return Sent::Over(Revocation::NotNeeded);
         };
         let Some(app) = apps.of(row.platform, row.client_id.as_deref()) else {
             self.not_revoked(row.platform, "the app is not set up");
-            return None;
+            return Sent::NotNow;
         };
         self.send(revoke, app, bundle, row.platform).await
     }
 
-    /// The call itself: the outcome, or `None` to try again later.
+    /// The call itself.
     async fn send(
         &self,
         revoke: &dyn Revoke,
         app: &App,
         bundle: &TokenBundle,
         platform: Platform,
-    ) -> Option<Revocation> {
+    ) -> Sent {
         let Ok(call) = revoke.request(app, bundle) else {
-            return Some(Revocation::NotNeeded);
+            return Sent::Over(Revocation::NotNeeded);
         };
         let sent_at = self.now();
         let answered = self.parts().wire.send(call, self.http_timeout()).await;
@@ -278,17 +297,22 @@ impl Tokens {
             Ok(response) => response,
             Err(error) => {
                 self.not_revoked(platform, &error.to_string());
-                return None;
+                return Sent::NotNow;
             }
         };
         match revoke.read(Answer {
             response: &response,
             sent_at,
         }) {
-            Ok(()) => Some(Revocation::Done),
+            Ok(()) => Sent::Over(Revocation::Done),
             Err(fault) => {
                 self.not_revoked(platform, &fault.to_string());
-                None
+                match fault.kind {
+                    FaultKind::OurBug | FaultKind::TokenRejected | FaultKind::ReauthNeeded => {
+                        Sent::Refused
+                    }
+                    _ => Sent::NotNow,
+                }
             }
         }
     }

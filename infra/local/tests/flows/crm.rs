@@ -93,10 +93,14 @@ impl Projection {
     }
 
     /// Everything that the database holds of ours, as text.
-    async fn dump(&self) -> String {
+    pub(crate) async fn dump(&self) -> String {
+        let names = "SELECT table_name::text FROM information_schema.tables \
+            WHERE table_schema = 'passerelle' AND table_type = 'BASE TABLE'";
+        let names = self.texts(names).await;
+        assert!(names.len() > tables::ALL.len(), "{names:?}");
         let mut all = String::new();
-        for table in tables::ALL {
-            let sql = format!("SELECT t::text FROM passerelle.{} t", table.name);
+        for name in names {
+            let sql = format!("SELECT t::text FROM passerelle.{name} t");
             all.push_str(&self.texts(&sql).await.join("\n"));
         }
         all

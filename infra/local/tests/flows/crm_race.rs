@@ -21,7 +21,7 @@ use store::{Accounts, Connections, Events, RecordTable};
 use crate::crm::{Projection, end};
 use crate::world::{SOON, USER, World, cloud, number, text};
 
-const RECORDS: u64 = 2_000;
+const RECORDS: u64 = 10_000;
 /// Facts that one webhook, one page of a sync and one page of an import tell.
 const AT_ONCE: [usize; 3] = [3, 40, 120];
 

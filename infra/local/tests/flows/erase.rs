@@ -6,11 +6,13 @@ mod search;
 
 use std::time::Duration;
 
+use local::crm::until_equal;
 use local::{Fault, Rule, eventually};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{SOON, USER, World, number, text};
+use crate::crm::Projection;
+use crate::world::{SOON, USER, World, cloud, number, text};
 
 pub(crate) use plant::Plant;
 use search::{found, rows_naming};
@@ -81,7 +83,15 @@ async fn until_done(world: &World, id: &str) -> Value {
     let Ok(done) = done.await else {
         let log = world.stack.host().log_text("data-request-worker").unwrap();
         let last: Vec<&str> = log.lines().rev().take(30).collect();
-        panic!("{}\n{}", receipt(world, id).await, last.join("\n"));
+        let rows = world.items("revocations").await;
+        let log = world.stack.host().log_text("sweeper").unwrap();
+        let told: Vec<&str> = log.lines().filter(|line| line.contains("revo")).collect();
+        panic!(
+            "{}\n{}\n{rows:#?}\n{}",
+            receipt(world, id).await,
+            last.join("\n"),
+            told.join("\n")
+        );
     };
     assert_eq!(done["state"], "done", "{done}");
     done
@@ -200,6 +210,29 @@ async fn an_erased_user_leaves_nothing_wherever_the_work_dies() {
     assert_ne!(again["id"], id.as_str());
     assert_eq!((&again["walk"], &again["counts"]), (&json!(1), &json!({})));
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_user_leaves_postgresql_too() {
+    let projection = Projection::new(&*cloud().await).await;
+    let world = World::with(|options| projection.of(options).parameter("StatisticsOff", "")).await;
+    let (_front, reader) = projection.reader().await;
+    let (connection, account) = planted(&world, GOES, PLANTED).await;
+    until_equal(&world.stack, &reader, SOON).await.unwrap();
+    let needles = [GOES, PLANTED, &connection, &account];
+    let dump = projection.dump().await;
+    for needle in needles {
+        assert!(dump.matches(needle).count() > 3, "{needle}");
+    }
+    erased(&world, GOES).await;
+    // The streams bring it there.
+    let gone = eventually("nothing left of them", SOON, || async {
+        let dump = projection.dump().await;
+        Ok((!needles.iter().any(|needle| dump.contains(needle))).then_some(()))
+    });
+    gone.await.unwrap();
+    assert_eq!(found(&world, &needles).await, Vec::<String>::new());
+    crate::crm::end(world, &projection).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

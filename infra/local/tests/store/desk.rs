@@ -257,7 +257,7 @@ impl Desk {
             account_key: self.account.key(),
             connection: of.map(|at| (at.user_id.clone(), at.connection_id.clone())),
             sealed: sealed("pending"),
-            issued_at: Some(NOW),
+            issued: None,
             due_at: at(60),
             due_shard: PendingRevocation::shard(&id),
             give_up_at: at(86_400),
