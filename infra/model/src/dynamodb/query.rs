@@ -49,21 +49,22 @@ impl Database {
                     let sentence = "Consistent reads are not supported on global secondary indexes";
                     return Err(Refusal::invalid(sentence));
                 }
-                let index = own.indexes.iter().find(|index| index.name == name);
+                let mut indexes = own.indexes.iter().enumerate();
+                let index = indexes.find(|(_, index)| index.name == name);
                 let sentence = "The table does not have the specified index";
                 Some(index.ok_or_else(|| Refusal::invalid(sentence))?)
             }
         };
         let (hash, range) = match index {
-            Some(index) => (&index.hash, index.range.as_deref()),
+            Some((_, index)) => (&index.hash, index.range.as_deref()),
             None => (&own.hash, own.range.as_deref()),
         };
         let (partition, on_range) = wanted.of_keys(hash, range)?;
-        table.key_text(hash, &partition)?;
+        let own_text = table.key_text(hash, &partition)?;
         let rows: Vec<((String, Place), Item)> = match index {
-            Some(index) => table.view(index, &partition).into_iter().collect(),
+            Some((number, _)) => table.view(number, &own_text).into_iter().collect(),
             None => {
-                let own = table.key_text(hash, &partition)?;
+                let own = own_text;
                 let items = table.items.range((own.clone(), String::new())..);
                 items
                     .take_while(|(place, _)| place.0 == own)
@@ -89,9 +90,12 @@ impl Database {
                     .collect();
                 let place = table.place(&start)?;
                 let sort = match index {
-                    Some(Index {
-                        range: Some(range), ..
-                    }) => start
+                    Some((
+                        _,
+                        Index {
+                            range: Some(range), ..
+                        },
+                    )) => start
                         .get(range)
                         .and_then(value::sort_text)
                         .unwrap_or_default(),
@@ -113,7 +117,7 @@ impl Database {
             Some(after) => at < after,
         });
         let mut keys: Vec<&str> = table.key_names();
-        if let Some(index) = index {
+        if let Some((_, index)) = index {
             keys.extend(
                 std::iter::once(&index.hash)
                     .chain(&index.range)

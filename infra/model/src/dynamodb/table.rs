@@ -49,6 +49,9 @@ pub enum Projection {
 /// An item's place: its keys, so written that they sort as DynamoDB sorts them.
 pub(super) type Place = (String, String);
 
+/// One partition of an index.
+pub(super) type Partition = BTreeMap<(String, Place), Item>;
+
 /// A table with what is in it.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -56,6 +59,8 @@ pub(super) struct Table {
     pub(super) items: BTreeMap<Place, Item>,
     /// The items as the indexes have them.
     indexed: BTreeMap<Place, Item>,
+    /// What each index shows: its partitions, in the order of its range key.
+    shown: Vec<BTreeMap<String, Partition>>,
     /// What the indexes do not have yet, oldest first.
     coming: VecDeque<(Instant, Place, Option<Item>)>,
 }
@@ -63,6 +68,7 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn new(spec: TableSpec) -> Self {
         Self {
+            shown: vec![BTreeMap::new(); spec.indexes.len()],
             spec,
             items: BTreeMap::new(),
             indexed: BTreeMap::new(),
@@ -143,56 +149,76 @@ impl Table {
             Some(item) => self.items.insert(place.clone(), item.clone()),
             None => self.items.remove(&place),
         };
+        if self.spec.indexes.is_empty() {
+            return;
+        }
+        self.catch_up();
         // Writes reach an index in their order.
         let after = self.coming.back().map(|(at, ..)| *at);
         let at = (Instant::now() + lag).max(after.unwrap_or_else(Instant::now));
         self.coming.push_back((at, place, item));
     }
 
-    /// The items of one partition as an index shows them now: those that have its keys, projected.
-    pub(super) fn view(
-        &mut self,
-        index: &Index,
-        partition: &Value,
-    ) -> BTreeMap<(String, Place), Item> {
+    /// The items of one partition as the index of this number shows them now: those that have its
+    /// keys, projected.
+    pub(super) fn view(&mut self, index: usize, partition: &str) -> Partition {
+        self.catch_up();
+        let index = self.shown.get(index);
+        let found = index.and_then(|index| index.get(partition));
+        found.cloned().unwrap_or_default()
+    }
+
+    /// Lets the indexes have what has come to them by now.
+    fn catch_up(&mut self) {
         let now = Instant::now();
         while self.coming.front().is_some_and(|(at, ..)| *at <= now) {
-            if let Some((_, place, item)) = self.coming.pop_front() {
-                match item {
-                    Some(item) => self.indexed.insert(place, item),
-                    None => self.indexed.remove(&place),
-                };
-            }
-        }
-        let keys = std::iter::once(&index.hash).chain(&index.range);
-        let keys: Vec<&String> = keys.collect();
-        let mut view = BTreeMap::new();
-        for (place, item) in &self.indexed {
-            let here = item
-                .get(&index.hash)
-                .is_some_and(|found| value::same(found, partition));
-            if !here || !keys.iter().all(|name| item.contains_key(*name)) {
-                continue;
-            }
-            let range = index
-                .range
-                .as_ref()
-                .and_then(|name| value::sort_text(&item[name]));
-            let shown = match &index.projection {
-                Projection::All => item.clone(),
-                Projection::Keys(more) => {
-                    let own = self.key_names();
-                    let kept = |name: &String| {
-                        own.contains(&name.as_str()) || keys.contains(&name) || more.contains(name)
-                    };
-                    let pairs = item.iter().filter(|(name, _)| kept(name));
-                    pairs
-                        .map(|(name, value)| (name.clone(), value.clone()))
-                        .collect()
-                }
+            let Some((_, place, item)) = self.coming.pop_front() else {
+                return;
             };
-            view.insert((range.unwrap_or_default(), place.clone()), shown);
+            let old = match &item {
+                Some(item) => self.indexed.insert(place.clone(), item.clone()),
+                None => self.indexed.remove(&place),
+            };
+            for (index, shown) in self.spec.indexes.iter().zip(&mut self.shown) {
+                let gone = old.as_ref().and_then(|old| index.keys_of(old));
+                if let Some((partition, range)) = gone
+                    && let Some(here) = shown.get_mut(&partition)
+                {
+                    here.remove(&(range, place.clone()));
+                }
+                let come = item
+                    .as_ref()
+                    .and_then(|item| index.keys_of(item).zip(Some(item)));
+                if let Some(((partition, range), item)) = come {
+                    let projected = index.projected(&self.spec, item);
+                    let here = shown.entry(partition).or_default();
+                    here.insert((range, place.clone()), projected);
+                }
+            }
         }
-        view
+    }
+}
+
+impl Index {
+    /// Under which keys an item lies in it; `None` where it lacks one.
+    fn keys_of(&self, item: &Item) -> Option<(String, String)> {
+        let text = |name: &String| value::sort_text(item.get(name)?);
+        let range = match &self.range {
+            Some(name) => text(name)?,
+            None => String::new(),
+        };
+        Some((text(&self.hash)?, range))
+    }
+
+    fn projected(&self, table: &TableSpec, item: &Item) -> Item {
+        let Projection::Keys(more) = &self.projection else {
+            return item.clone();
+        };
+        let own = [Some(&table.hash), table.range.as_ref()];
+        let mine = [Some(&self.hash), self.range.as_ref()];
+        let keys: Vec<&String> = own.into_iter().chain(mine).flatten().chain(more).collect();
+        let kept = item.iter().filter(|(name, _)| keys.contains(name));
+        kept.map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     }
 }
