@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use domain::Secret;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
@@ -59,6 +60,17 @@ struct Session {
     client: Client,
     /// Whether the schema was found to be as new as this version.
     ready: bool,
+    _socket: Socket,
+}
+
+/// What drives a session's socket. The client's own end waits for an answer that is under way; a
+/// session that is given up must not hold its locks for so long.
+struct Socket(JoinHandle<()>);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// A transaction that is open; dropped without [`Work::commit`] it ends the session.
@@ -188,11 +200,12 @@ impl Database {
             }
             _ => CrmError::of(error),
         })?;
-        // It ends with its client; what it ended of is what the client's calls say.
-        tokio::spawn(async move { drop(connection.await) });
+        // What it ended of is what the client's calls say.
+        let driven = tokio::spawn(async move { drop(connection.await) });
         Ok(Session {
             client,
             ready: false,
+            _socket: Socket(driven),
         })
     }
 
