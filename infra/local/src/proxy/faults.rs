@@ -61,6 +61,11 @@ impl Fault {
         }
     }
 
+    /// Whether the calling process dies of it.
+    pub(super) const fn kills(&self) -> bool {
+        matches!(self, Self::KillBefore | Self::KillAfter)
+    }
+
     /// The answer that a fault gives in the service's place, if it gives one: status and body.
     pub(super) fn answer(&self, service: &str) -> Option<(u16, String)> {
         let (status, code, message) = match self {

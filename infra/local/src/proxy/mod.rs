@@ -262,25 +262,37 @@ impl Shared {
         }
         let started = Instant::now();
         let scripted = self.faults.strike(&function, &request);
-        let outcome = self
-            .play(scripted.as_ref(), token, parts, payload, service)
-            .await;
-        if request.action.starts_with("sqs:SendMessage") {
-            self.sent.notify(&request.needs);
-        }
-        self.record.add(Call {
+        let sends = request.action.starts_with("sqs:SendMessage");
+        let needs = sends.then(|| request.needs.clone());
+        let mut call = Call {
             function,
             action: request.action,
             needs: request.needs,
             encryption_context: request.encryption_context,
             keys: request.keys,
-            status: outcome
-                .as_ref()
-                .map_or(0, |answer| answer.status().as_u16()),
+            status: 0,
             started,
-            elapsed: started.elapsed(),
+            elapsed: Duration::ZERO,
             by_poller: false,
-        });
+        };
+        // Who dies of a call takes its connection along, and with it whatever comes after the kill.
+        let dies = scripted.as_ref().is_some_and(|one| one.fault().kills());
+        if dies {
+            self.record.add(call.clone());
+        }
+        let outcome = self
+            .play(scripted.as_ref(), token, parts, payload, service)
+            .await;
+        if let Some(needs) = needs {
+            self.sent.notify(&needs);
+        }
+        if !dies {
+            call.status = outcome
+                .as_ref()
+                .map_or(0, |answer| answer.status().as_u16());
+            call.elapsed = started.elapsed();
+            self.record.add(call);
+        }
         outcome
     }
 

@@ -10,7 +10,7 @@ async fn the_projects_template_comes_up() {
     let options = options.parameter("StatisticsTimeZone", "Asia/Tokyo");
     let stack = Stack::start(&cloud, options).await.unwrap();
     let plan = stack.plan();
-    assert_eq!(plan.functions.len(), 21, "{:?}", plan.functions.keys());
+    assert_eq!(plan.functions.len(), 24, "{:?}", plan.functions.keys());
     assert!(
         plan.routes
             .routes
